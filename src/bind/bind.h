@@ -1,0 +1,89 @@
+/* bind.h -- shared by the files that know Lua.
+ *
+ * Layer 4: the only layer that includes lua.h. */
+#ifndef FOV_BIND_H
+#define FOV_BIND_H
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "ops/op.h"
+
+#define FOV_TENSOR "fovea.tensor"
+
+/* What a tensor userdata holds: the header, then (when it owns them) the
+ * elements, 64-byte aligned.  User value 1 of a view is the owner; user value
+ * 2 is the tape's, nil while nothing tracks the tensor. */
+typedef struct fov_Box {
+  fov_Tensor t;
+  bool tracked;
+} fov_Box;
+
+/* An exported function: 'sig' and 'doc' feed help, completion and the
+ * annotations.  sig is written 'x:sum(dim...) -> tensor' for methods and
+ * 'fv.zeros(n, ..., {dtype=}) -> tensor' for functions.  doc's first line
+ * says what it does; shapes, dtypes, errors, cost and an example follow.
+ * grad: how the tape differentiates it: "" through its own rule in the tape,
+ * "none" for functions of integer or no tensor result, "view" for views. */
+typedef struct fov_Method {
+  const char *name;
+  lua_CFunction fn;
+  const char *sig, *doc, *grad;
+} fov_Method;
+
+/* Registers the list (ends at a NULL name) into the table at 'index' and
+ * into the documentation under 'group' ("fv", "tensor", "stream" ...). */
+void fov_methods (lua_State *L, int index, const char *group, const fov_Method *m);
+
+/* Pushes a new tensor with uninitialised elements.  Raises when its size
+ * overflows or memory runs out. */
+fov_Tensor *fov_newtensor (lua_State *L, fov_Type type, int ndim, const ptrdiff_t *shape);
+
+/* Pushes a view 'v' of the tensor at stack index 'owner'; v's elements must
+ * lie inside the owner's. */
+fov_Tensor *fov_newview (lua_State *L, int owner, const fov_Tensor *v);
+
+/* The tensor at 'arg', or an error naming the argument. */
+fov_Tensor *fov_checktensor (lua_State *L, int arg);
+fov_Tensor *fov_totensor (lua_State *L, int arg);  /* NULL: not a tensor */
+
+/* A 1-based dimension at 'arg', negative from the end; returned 0-based. */
+int fov_checkdim (lua_State *L, int arg, int ndim);
+
+/* Reads sizes from stack slots from..to, or from one table there. */
+int fov_checkshape (lua_State *L, int from, int to, ptrdiff_t *shape);
+
+/* The field 'name' of the option table at 'arg' (nil or none: absent), left
+ * on the stack; returns its Lua type. */
+int fov_option (lua_State *L, int arg, const char *name);
+
+/* Raises for a field of the table at 'arg' that is not in 'names' (ends at
+ * NULL), naming the nearest that is. */
+void fov_checkoptions (lua_State *L, int arg, const char *fn, const char *const *names);
+
+/* dtype option of the table at 'arg', or 'def'. */
+fov_Type fov_optdtype (lua_State *L, int arg, fov_Type def);
+
+/* The rng option (a stream) of the table at 'arg'; raises when absent. */
+fov_Stream *fov_checkstream (lua_State *L, int arg);
+
+/* Pushes e.g. "(3,64)". */
+const char *fov_pushshape (lua_State *L, const fov_Tensor *t);
+
+/* The nearest of 'names' to 'word' by edit distance, NULL if none is near. */
+const char *fov_nearest (const char *word, const char *const *names);
+
+/* Raises 'fn: message' for a status other than FOV_OK. */
+void fov_raise (lua_State *L, fov_Status s, const char *fn);
+
+/* Each adds its part to the module table at the top of the stack. */
+void fov_open_tensor (lua_State *L);    /* tensor.c: userdata, creation, views */
+void fov_open_math (lua_State *L);      /* math.c: elementwise, reductions */
+void fov_open_linalg (lua_State *L);    /* linalg.c: matmul, LAPACK, einsum */
+void fov_open_index (lua_State *L);     /* index.c: gather, sort, cat, ... */
+void fov_open_ops (lua_State *L);       /* ops.c: the operator dispatcher */
+void fov_open_rng (lua_State *L);       /* rng.c: streams */
+void fov_open_io (lua_State *L);        /* io.c: load, save */
+void fov_open_system (lua_State *L);    /* system.c: clock, threads, info */
+
+#endif
