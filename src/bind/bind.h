@@ -15,6 +15,7 @@
  * elements, 64-byte aligned.  User value 1 of a view is the owner; user value
  * 2 is the tape's, nil while nothing tracks the tensor. */
 typedef struct fov_Box {
+  const void *tag;    /* address only tensors have: a check without a lookup */
   fov_Tensor t;
   bool tracked;
 } fov_Box;
@@ -76,14 +77,29 @@ const char *fov_nearest (const char *word, const char *const *names);
 /* Raises 'fn: message' for a status other than FOV_OK. */
 void fov_raise (lua_State *L, fov_Status s, const char *fn);
 
+/* The box around a tensor that fov_checktensor returned. */
+static inline fov_Box *fov_box (fov_Tensor *t) {
+  return (fov_Box *)((char *)t - offsetof(fov_Box, t));
+}
+
+/* Pushes a printed tensor: dtype, shape, elements (the middle of long
+ * dimensions left out), and a summary when anything was left out. */
+void fov_pushtext (lua_State *L, const fov_Tensor *t);
+
+/* Pushes one element as a Lua number; stores the Lua number at 'arg'. */
+void fov_pushelement (lua_State *L, fov_Type type, const void *x);
+void fov_setelement (lua_State *L, fov_Type type, void *x, int arg);
+
 /* Each adds its part to the module table at the top of the stack. */
-void fov_open_tensor (lua_State *L);    /* tensor.c: userdata, creation, views */
-void fov_open_math (lua_State *L);      /* math.c: elementwise, reductions */
-void fov_open_linalg (lua_State *L);    /* linalg.c: matmul, LAPACK, einsum */
-void fov_open_index (lua_State *L);     /* index.c: gather, sort, cat, ... */
+void fov_open_tensor (lua_State *L);    /* tensor.c: the userdata, elements */
+void fov_open_create (lua_State *L);    /* create.c: zeros, arange, tensor, ... */
+void fov_open_view (lua_State *L);      /* view.c: reshape, transpose, slice */
+__attribute__((weak)) void fov_open_math (lua_State *L);      /* math.c: elementwise, reductions */
+__attribute__((weak)) void fov_open_linalg (lua_State *L);    /* linalg.c: matmul, LAPACK, einsum */
+__attribute__((weak)) void fov_open_index (lua_State *L);     /* index.c: gather, sort, cat, ... */
 void fov_open_ops (lua_State *L);       /* ops.c: the operator dispatcher */
-void fov_open_rng (lua_State *L);       /* rng.c: streams */
-void fov_open_io (lua_State *L);        /* io.c: load, save */
-void fov_open_system (lua_State *L);    /* system.c: clock, threads, info */
+__attribute__((weak)) void fov_open_rng (lua_State *L);       /* rng.c: streams */
+__attribute__((weak)) void fov_open_io (lua_State *L);        /* io.c: load, save */
+__attribute__((weak)) void fov_open_system (lua_State *L);    /* system.c: clock, threads, info */
 
 #endif

@@ -43,12 +43,21 @@ static const char *argument (const char *p, fov_Arg *a) {
     p += n;
   }
   if (*p++ != '(') return NULL;
+  if (*p == '<') a->leading = true, p++;
+  a->least = -1;
   while (*p != ')') {
+    if (*p == '[') {
+      if (a->least >= 0) return NULL;
+      a->least = a->ndim;
+      p++;
+    }
     if (*p < 'a' || *p > 'z' || a->ndim == FOV_MAXDIM) return NULL;
     a->dim[a->ndim++] = *p++;
+    if (a->least >= 0 && *p == ']') p++;
     if (*p == ',') p++;
-    else if (*p != ')') return NULL;
+    else if (*p != ')' && *p != '[') return NULL;
   }
+  if (a->least < 0) a->least = a->ndim;
   return p + 1 + strspn(p + 1, " ");
 }
 

@@ -10,7 +10,11 @@
  *     q(n,d) k(m,d) v(m,e) bias?(n,m) len?:i64() -> o(n,e) | lse(n)
  * gives the *core* shape of each argument; a letter means the same size
  * wherever it appears.  '?' marks an optional input, ':type' a dtype other
- * than the call's.  Extra leading dimensions are batch, broadcast as NumPy
+ * than the call's; in the dimension list, '[' opens letters that may be left
+ * out together (g?(n[d]) is g(n) or g(n,d), told apart by the rank beside the
+ * first input's) and '<' says that the batch is matched from the left
+ * (key_length?:i64(<) given one number per entry of the first batch dimension).
+ * Extra leading dimensions are batch, broadcast as NumPy
  * does.  Outputs after '|' are kept for the backward pass; they follow the
  * others in the results.  Letters that only outputs have are set by 'sizes'.
  *
@@ -95,9 +99,9 @@ extern const char *const fov_caps[];
 /* A parsed signature. */
 typedef struct fov_Arg {
   char name[20];
-  int ndim;
+  int ndim, least;               /* dimensions, with and without '[...]' */
   char dim[FOV_MAXDIM];
-  bool optional;
+  bool optional, leading;
   bool typed;                    /* 'type' is fixed; otherwise the call's */
   fov_Type type;
 } fov_Arg;

@@ -1,0 +1,3 @@
+--- Fovea: a workbench for attention research.
+
+return require "fovea.core"
