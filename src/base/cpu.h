@@ -18,4 +18,7 @@ void fov_set_isa (fov_Isa isa);
 const char *fov_isa_name (fov_Isa isa);
 const char *fov_cpu_name (void);   /* the model's name as the system tells it */
 
+/* Logical CPUs this process may run on. */
+int fov_cpus (void);
+
 #endif

@@ -24,15 +24,15 @@ void fov_philox (const fov_Stream *s, uint64_t i, uint32_t out[4]);
 
 /* Fill 'n' values and advance.  Uniform on (0,1): never 0 or 1.  Parallel
  * inside; same bits at any thread count. */
-void fov_uniform_f32 (fov_Stream *s, ptrdiff_t n, float *x);
-void fov_uniform_f64 (fov_Stream *s, ptrdiff_t n, double *x);
-void fov_normal_f32 (fov_Stream *s, ptrdiff_t n, float *x);
-void fov_normal_f64 (fov_Stream *s, ptrdiff_t n, double *x);
+fov_Status fov_uniform_f32 (fov_Stream *s, ptrdiff_t n, float *x);
+fov_Status fov_uniform_f64 (fov_Stream *s, ptrdiff_t n, double *x);
+fov_Status fov_normal_f32 (fov_Stream *s, ptrdiff_t n, float *x);
+fov_Status fov_normal_f64 (fov_Stream *s, ptrdiff_t n, double *x);
 
 /* Integers uniform on [lo, hi], without modulo bias. */
-void fov_integers (fov_Stream *s, ptrdiff_t n, int64_t lo, int64_t hi, int64_t *x);
+fov_Status fov_integers (fov_Stream *s, ptrdiff_t n, int64_t lo, int64_t hi, int64_t *x);
 
 /* A uniformly random order of 0 .. n-1. */
-void fov_permutation (fov_Stream *s, ptrdiff_t n, int64_t *x);
+fov_Status fov_permutation (fov_Stream *s, ptrdiff_t n, int64_t *x);
 
 #endif
