@@ -1,9 +1,13 @@
 /* main.c -- the launcher: scripts, -e, run, and the prompt. */
+#include "app/app.h"
+
+#include "base/pool.h"
+
 #include <lauxlib.h>
-#include <lua.h>
 #include <lualib.h>
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,9 +33,66 @@ static void search (lua_State *L) {
   lua_pop(L, 2);
 }
 
+static lua_State *running;
+
+static void stop (lua_State *L, lua_Debug *ar) {
+  (void)ar;
+  lua_sethook(L, NULL, 0, 0);
+  fov_interrupt_flag = 0;
+  luaL_error(L, "interrupted!");
+}
+
+static void on_interrupt (int signal) {
+  (void)signal;
+  fov_interrupt_flag = 1;
+  lua_sethook(running, stop, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+}
+
 static int traceback (lua_State *L) {
-  luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
+  const char *text = luaL_tolstring(L, 1, NULL);
+  luaL_traceback(L, L, text, 1);
   return 1;
+}
+
+int fov_protected (lua_State *L, int n) {
+  int at = lua_gettop(L) - n;
+  struct sigaction act = { .sa_handler = on_interrupt }, old;
+  lua_pushcfunction(L, traceback);
+  lua_insert(L, at);
+  running = L;
+  fov_interrupt_flag = 0;
+  sigaction(SIGINT, &act, &old);
+  int status = lua_pcall(L, n, LUA_MULTRET, at);
+  sigaction(SIGINT, &old, NULL);
+  lua_sethook(L, NULL, 0, 0);
+  fov_interrupt_flag = 0;
+  lua_remove(L, at);
+  return status;
+}
+
+static const char usage[] =
+  "usage: fovea [file.lua args...]   run a script; without one, a prompt\n"
+  "       fovea -e 'code' [args...]  run a line\n"
+  "       fovea run experiment [--name=value ...]\n"
+  "       fovea --version | --help\n";
+
+/* Pushes the function to run and its arguments; returns how many. */
+static int chunk (lua_State *L, int argc, char **argv) {
+  int status, first = 2;
+  if (strcmp(argv[1], "-e") == 0) {
+    if (argc < 3) return luaL_error(L, "-e: expected code after it");
+    status = luaL_loadbufferx(L, argv[2], strlen(argv[2]), "=-e", "t");
+    first = 3;
+  } else if (strcmp(argv[1], "run") == 0) {
+    lua_getglobal(L, "require");
+    lua_pushstring(L, "fovea.run");
+    lua_call(L, 1, 1);
+    status = LUA_OK;
+  } else status = luaL_loadfilex(L, strcmp(argv[1], "-") ? argv[1] : NULL, "t");
+  if (status != LUA_OK) lua_error(L);
+  luaL_checkstack(L, argc, "too many arguments");
+  for (int i = first; i < argc; i++) lua_pushstring(L, argv[i]);
+  return argc > first ? argc - first : 0;
 }
 
 static int body (lua_State *L) {
@@ -45,36 +106,36 @@ static int body (lua_State *L) {
   lua_call(L, 1, 1);
   lua_setglobal(L, "fv");
   lua_createtable(L, argc, 1);
+  int shift = argc > 2 && strcmp(argv[1], "-e") == 0 ? 2 : 1;
   for (int i = 0; i < argc; i++) {
     lua_pushstring(L, argv[i]);
-    lua_rawseti(L, -2, i - 1);
+    lua_rawseti(L, -2, i - shift);
   }
   lua_setglobal(L, "arg");
-  lua_settop(L, 0);
-  lua_pushcfunction(L, traceback);
-  int status = LUA_OK;
-  if (argc > 2 && strcmp(argv[1], "-e") == 0)
-    status = luaL_loadbufferx(L, argv[2], strlen(argv[2]), "=-e", "t");
-  else if (argc > 1) status = luaL_loadfilex(L, argv[1], "t");
-  else return luaL_error(L, "usage: fovea file.lua | -e code");
-  if (status == LUA_OK) status = lua_pcall(L, 0, 0, 1);
-  if (status != LUA_OK) {
-    lua_writestringerror("%s\n", lua_tostring(L, -1));
-    lua_settop(L, 0);
+  if (argc == 1 && isatty(STDIN_FILENO)) {
+    fov_repl(L);
+    lua_pushboolean(L, 1);
+    return 1;
   }
-  lua_pushboolean(L, status == LUA_OK);
+  char *script[] = { argv[0], "-", NULL };
+  int n = argc == 1 ? chunk(L, 2, script) : chunk(L, argc, argv);
+  if (fov_protected(L, n) != LUA_OK) return lua_error(L);
+  lua_pushboolean(L, 1);
   return 1;
 }
 
 int main (int argc, char **argv) {
-  lua_State *L = luaL_newstate();
+  if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
+    return fputs(usage, stdout) < 0;
+  if (argc > 1 && strcmp(argv[1], "--version") == 0) return puts("Fovea 0.1.0") < 0;
+  lua_State *L = lua_newstate(fov_lua_alloc, NULL);
   if (!L) return EXIT_FAILURE;
   lua_pushcfunction(L, body);
   lua_pushinteger(L, argc);
   lua_pushlightuserdata(L, argv);
   int status = lua_pcall(L, 2, 1, 0);
-  if (status != LUA_OK) lua_writestringerror("fovea: %s\n", lua_tostring(L, -1));
-  int good = status == LUA_OK && lua_toboolean(L, -1);
+  if (status != LUA_OK) lua_writestringerror("fovea: %s\n", luaL_tolstring(L, -1, NULL));
+  fflush(stdout);
   lua_close(L);
-  return good ? EXIT_SUCCESS : EXIT_FAILURE;
+  return status == LUA_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -96,6 +96,7 @@ void fov_raise (lua_State *L, fov_Status s, const char *fn) {
   if (s == FOV_OK) return;
   if (s == FOV_INTERRUPT) {
     fov_interrupt_flag = 0;
+    lua_sethook(L, NULL, 0, 0);   /* the launcher's handler also set a hook */
     luaL_error(L, "interrupted!");
   }
   const char *text = fov_message();
