@@ -110,3 +110,22 @@ fov_Status fov_copy (const fov_Tensor *src, const fov_Tensor *dst) {
   for (ptrdiff_t t = 0; t < tasks; t++) rows(&c, t);
   return FOV_OK;
 }
+
+fov_Status fov_shield (fov_Tensor *t, const fov_Tensor *out) {
+  if (fov_same(t, out) || !fov_overlap(t, out)) return FOV_OK;
+  void *copy = fov_scratch((size_t)fov_numel(t), fov_type_size(t->type));
+  if (!copy) return fov_fail(FOV_NOMEM, "not enough memory");
+  fov_Tensor own = fov_view(copy, t->type, t->ndim, t->shape);
+  fov_Status s = fov_copy(t, &own);
+  *t = own;
+  return s;
+}
+
+fov_Status fov_move (const fov_Tensor *src, const fov_Tensor *dst) {
+  fov_Mark mark = fov_mark();
+  fov_Tensor from = *src;
+  fov_Status s = fov_shield(&from, dst);
+  if (s == FOV_OK) s = fov_copy(&from, dst);
+  fov_release(mark);
+  return s;
+}

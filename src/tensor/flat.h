@@ -31,4 +31,11 @@ bool fov_overlap (const fov_Tensor *a, const fov_Tensor *b);
 /* The same elements in the same places. */
 bool fov_same (const fov_Tensor *a, const fov_Tensor *b);
 
+/* Replaces 't' by a copy in scratch if stores to 'out' could overwrite its
+ * elements before they are read. */
+fov_Status fov_shield (fov_Tensor *t, const fov_Tensor *out);
+
+/* fov_copy for views that may overlap. */
+fov_Status fov_move (const fov_Tensor *src, const fov_Tensor *dst);
+
 #endif

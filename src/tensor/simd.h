@@ -15,6 +15,8 @@
 #include <string.h>
 #if FOV_LEVEL > 0
 #include <immintrin.h>
+#else
+#include <emmintrin.h>
 #endif
 
 #if FOV_LEVEL == 2
@@ -80,6 +82,27 @@ static inline vec vmin (vec a, vec b) {
   return (vec)_mm256_min_pd((__m256d)a, (__m256d)b);
 #else
   return vselect((ivec)(a < b), a, b);
+#endif
+}
+
+static inline vec vabs (vec a) {
+  const ivec sign = (ivec)(-vzero());
+  return (vec)((ivec)a & ~sign);
+}
+
+static inline vec vsqrt (vec a) {
+#if FOV_LEVEL == 2 && FOV_REAL == 32
+  return (vec)_mm512_sqrt_ps((__m512)a);
+#elif FOV_LEVEL == 2
+  return (vec)_mm512_sqrt_pd((__m512d)a);
+#elif FOV_LEVEL == 1 && FOV_REAL == 32
+  return (vec)_mm256_sqrt_ps((__m256)a);
+#elif FOV_LEVEL == 1
+  return (vec)_mm256_sqrt_pd((__m256d)a);
+#elif FOV_REAL == 32
+  return (vec)_mm_sqrt_ps((__m128)a);
+#else
+  return (vec)_mm_sqrt_pd((__m128d)a);
 #endif
 }
 
