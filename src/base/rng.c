@@ -51,6 +51,12 @@ fov_Stream fov_substream (const fov_Stream *s, const char *purpose) {
   return name(h, purpose);
 }
 
+fov_Stream fov_fork (fov_Stream *s) {
+  uint64_t h[2] = { s->key[0] | (uint64_t)s->key[1] << 32, s->high };
+  absorb(h, s->at++);
+  return name(h, "fork");
+}
+
 void fov_philox (const fov_Stream *s, uint64_t i, uint32_t out[4]) {
   uint32_t k0 = s->key[0], k1 = s->key[1];
   uint32_t c[4] = { (uint32_t)i, (uint32_t)(i >> 32),

@@ -19,6 +19,10 @@ fov_Stream fov_stream (uint64_t seed, const char *purpose);
 /* A stream of its own for 'purpose' under 's'; 's' does not advance. */
 fov_Stream fov_substream (const fov_Stream *s, const char *purpose);
 
+/* A stream of its own named by the position of 's', which moves on by one
+ * block: for a draw whose length is its own affair. */
+fov_Stream fov_fork (fov_Stream *s);
+
 /* One block: four words at counter (high, i). */
 void fov_philox (const fov_Stream *s, uint64_t i, uint32_t out[4]);
 

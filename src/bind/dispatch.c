@@ -160,7 +160,7 @@ static int sampler (lua_State *L, fov_Plan *p) {
                         letters[i][1], luaL_tolstring(L, -1, NULL));
     p->call.dim[letters[i][0][0] - 'a'] = (ptrdiff_t)n;
   }
-  p->call.stream = *fov_checkstream(L, 2);
+  p->call.stream = fov_fork(fov_checkstream(L, 2));
   sizes(L, p);
   Run r = { .p = p, .kernel = p->op->fwd };
   r.out[0] = result(L, p, &p->sig->arg[0]);

@@ -1,0 +1,112 @@
+/* system.c -- clock, threads, and what the machine and the build are. */
+#include "base/cpu.h"
+#include "bind/bind.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define VERSION "0.1.0"
+
+static int now (lua_State *L) {
+  lua_pushnumber(L, fov_clock());
+  return 1;
+}
+
+static int threads (lua_State *L) {
+  lua_pushinteger(L, fov_threads());
+  if (!lua_isnoneornil(L, 1)) {
+    lua_Integer n = luaL_checkinteger(L, 1);
+    luaL_argcheck(L, n >= 1 && n <= 256, 1, lua_pushfstring(L, "expected 1 to 256, got %I",
+                                                            (LUAI_UACINT)n));
+    fov_set_threads((int)n);
+  }
+  return 1;
+}
+
+static int isa (lua_State *L) {
+  lua_pushstring(L, fov_isa_name(fov_isa()));
+  if (lua_isnoneornil(L, 1)) return 1;
+  const char *name = luaL_checkstring(L, 1);
+  for (int i = 0; i <= (int)fov_isa_max(); i++)
+    if (strcmp(name, fov_isa_name((fov_Isa)i)) == 0) {
+      fov_set_isa((fov_Isa)i);
+      return 1;
+    }
+  return luaL_argerror(L, 1, lua_pushfstring(L, "expected base to %s on this CPU, got %s",
+                                             fov_isa_name(fov_isa_max()), name));
+}
+
+/* "madvise" of "always [madvise] never". */
+static const char *hugepages (lua_State *L) {
+  char line[128];
+  FILE *f = fopen("/sys/kernel/mm/transparent_hugepage/enabled", "r");
+  const char *from = f && fgets(line, sizeof line, f) ? strchr(line, '[') : NULL;
+  if (f) fclose(f);
+  if (from) lua_pushlstring(L, from + 1, strcspn(from + 1, "]"));
+  else lua_pushliteral(L, "unknown");
+  return lua_tostring(L, -1);
+}
+
+static const char *const fields[] = { "version", "lua", "cpu", "isa", "isa_max", "threads",
+                                      "huge_pages", "blas", "blas_config", NULL };
+
+static int info_tostring (lua_State *L) {
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  for (int i = 0; fields[i]; i++) {
+    if (lua_getfield(L, 1, fields[i]) == LUA_TNIL) {
+      lua_pop(L, 1);
+      continue;
+    }
+    char name[24];
+    snprintf(name, sizeof name, "%s%-12s", i ? "\n" : "", fields[i]);
+    lua_pushfstring(L, "%s%s", name, luaL_tolstring(L, -1, NULL));
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+    luaL_addvalue(&b);
+  }
+  luaL_pushresult(&b);
+  return 1;
+}
+
+static int info (lua_State *L) {
+  lua_newtable(L);
+  const char *text[][2] = {
+    { "version", VERSION }, { "lua", LUA_VERSION }, { "cpu", fov_cpu_name() },
+    { "isa", fov_isa_name(fov_isa()) }, { "isa_max", fov_isa_name(fov_isa_max()) }
+  };
+  for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
+    lua_pushstring(L, text[i][1]);
+    lua_setfield(L, -2, text[i][0]);
+  }
+  lua_pushinteger(L, fov_threads());
+  lua_setfield(L, -2, "threads");
+  hugepages(L);
+  lua_setfield(L, -2, "huge_pages");
+  luaL_setmetatable(L, "fovea.info");
+  return 1;
+}
+
+static const fov_Method functions[] = {
+  { "clock", now, "fv.clock() -> number", "Seconds on a monotonic clock; differences are times.",
+    "none" },
+  { "threads", threads, "fv.threads(n?) -> integer",
+    "The number of threads that compute; sets it to n (1 to 256) if given and returns the old one.\n"
+    "Starts as FOVEA_THREADS, else the CPUs this process may use. Results never depend on it.",
+    "none" },
+  { "isa", isa, "fv.isa(name?) -> string",
+    "The instruction-set level in use: base, v3 or v4; sets it if given and returns the old one.\n"
+    "For tests. Starts as the highest this CPU has, or the lower one FOVEA_ISA names.", "none" },
+  { "info", info, "fv.info() -> table",
+    "What computes here: version, lua, cpu, isa, isa_max, threads, huge_pages, blas, blas_config.\n"
+    "Prints as one line each.", "none" },
+  { NULL, NULL, NULL, NULL, NULL }
+};
+
+void fov_open_system (lua_State *L) {
+  luaL_newmetatable(L, "fovea.info");
+  lua_pushcfunction(L, info_tostring);
+  lua_setfield(L, -2, "__tostring");
+  lua_pop(L, 1);
+  fov_methods(L, -1, "fv", functions);
+}
