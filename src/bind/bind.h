@@ -101,5 +101,6 @@ void fov_open_ops (lua_State *L);       /* ops.c: the operator dispatcher */
 __attribute__((weak)) void fov_open_rng (lua_State *L);       /* rng.c: streams */
 __attribute__((weak)) void fov_open_io (lua_State *L);        /* io.c: load, save */
 __attribute__((weak)) void fov_open_system (lua_State *L);    /* system.c: clock, threads, info */
+void fov_open_folder (lua_State *L);    /* folder.c: names in a folder */
 
 #endif
