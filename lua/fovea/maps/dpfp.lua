@@ -1,0 +1,24 @@
+--- phi(x) = products of r = [relu(x), relu(-x)] with itself rolled by 1 .. nu
+
+local fv = require "fovea"
+local projection = require "fovea.projection"
+
+return {
+  name = "dpfp",
+  doc = "Deterministic parameter-free projection, M = 2 d nu.\n"
+     .. "Sparse and never negative; a row can be all zero, so normalise with an eps.\n"
+     .. "The input is not scaled unless scale says so.",
+  ref = "Schlag, Irie & Schmidhuber 2021, arXiv:2102.11174",
+  caps = "nonneg",
+  options = {
+    { "nu", "integer", 1, "number of shifts; at most 2d-1, useful up to d-1", lo = 1, hi = 65535 },
+    { "dim", "integer", nil, "width d of the input, checked where it is given", lo = 1 },
+    { "scale", "number", 1, "the input is multiplied by it first" }
+  },
+  example = 'phi = fv.map("dpfp", {nu=3}); phi(q)',
+  build = function(opt)
+    return projection.plain(opt, "dpfp", 2 * opt.nu, fv.ops.dpfp, function(x)
+      return fv.dpfp(x, { nu = opt.nu })
+    end, { nu = opt.nu })
+  end
+}

@@ -1,0 +1,25 @@
+--- FAVOR+: one of the unbiased random maps of the softmax kernel, by estimator.
+
+local fv = require "fovea"
+local projection = require "fovea.projection"
+
+return {
+  name = "favor",
+  doc = "FAVOR+: random features whose products estimate exp(q.k / sqrt(d)) without bias.\n"
+     .. "estimator names the map that is used: positive, hyperbolic or trig; see each.\n"
+     .. "The input is scaled by d^(-1/4) unless scale says otherwise: give raw q and k.",
+  ref = "Choromanski et al. 2021, arXiv:2009.14794",
+  caps = "unbiased",
+  options = projection.options {
+    { "estimator", "string", "positive", "which features", choices = { "positive", "hyperbolic", "trig" } },
+    { "kernel", "string", "softmax", "what is estimated: exp(x.y) or exp(-|x-y|^2/2) of the scaled inputs",
+      choices = { "softmax", "gaussian" } }
+  },
+  example = 'phi = fv.map("favor", {dim=64, features=256, estimator="hyperbolic", seed=1}); phi(q)',
+  build = function(opt)
+    local inner = fv.map.entry(opt.estimator)
+    local object = inner.build(opt, "favor")
+    object.caps = inner.caps
+    return object
+  end
+}

@@ -1,0 +1,189 @@
+--- One strict mechanism for everything that is chosen by name.
+---
+--- registry.new{ kind = "map", folder = "fovea.maps" } returns a factory:
+---   map(name, options)    makes the thing
+---   map.names()           every name, sorted
+---   map.entry(name)       its entry: name, doc, ref, caps, options, build
+---   map.help(name)        prints that
+---   map.register(entry)   adds one from a script
+--- Each Lua file of the folder returns one entry; it is read on first use.
+---   name     the file's name
+---   doc      first line says what it is; the rest says what else matters
+---   ref      source: paper and arXiv id
+---   caps     words, as operators have them: "nonneg unbiased"
+---   options  declarations, see options.lua
+---   build    function(opt, name): opt has every default filled in; returns a table whose
+---            'call' is what calling the object does, or a plain value.  'name' is for
+---            messages: the entry's, unless another entry builds on this one
+
+local options = require "fovea.options"
+
+local registry = { all = {} }
+
+local fields = { name = "string", doc = "string", ref = "string", caps = "string",
+                 options = "table", build = "function", example = "string" }
+
+local optional = { ref = true, caps = true, options = true, example = true }
+
+--- Checks an entry and normalises it: options declared, caps as a set.  'extra' are
+--- further fields it may have, 'common' options every entry of the kind has.
+local function prepare(entry, kind, extra, common, level)
+  if type(entry) ~= "table" then
+    error(("%s: expected an entry (a table), got %s"):format(kind, type(entry)), level)
+  end
+  local who = ("%s '%s'"):format(kind, tostring(entry.name))
+  for field, want in pairs(fields) do
+    local got = type(entry[field])
+    if got ~= want and not (optional[field] and got == "nil") then
+      error(("%s: field '%s': expected a %s, got %s"):format(who, field, want, got), level)
+    end
+  end
+  local list = table.move(common, 1, #common, 1, {})
+  table.move(entry.options or {}, 1, #(entry.options or {}), #list + 1, list)
+  local e = { options = options.declare(list, who, level + 1), kind = kind, caps = {} }
+  for word in (entry.caps or ""):gmatch("%S+") do e.caps[word] = true end
+  for field, value in pairs(entry) do
+    if not fields[field] and not extra[field] then
+      local names = {}
+      for f in pairs(fields) do names[#names + 1] = f end
+      for f in pairs(extra) do names[#names + 1] = f end
+      error(("%s: unknown field '%s'%s"):format(who, tostring(field), options.hint(field, names)), level)
+    end
+    if field ~= "caps" and field ~= "options" then e[field] = value end
+  end
+  return e
+end
+
+--- Directories that may hold modules of 'folder' ("fovea.maps").
+local function places(folder)
+  local list, path = {}, folder:gsub("%.", "/")
+  for template in package.path:gmatch("[^;]+") do
+    if template:sub(-6) == "/?.lua" then list[#list + 1] = template:sub(1, -6) .. path end
+  end
+  return list
+end
+
+--- What a made object answers when asked for a field it lacks.
+local function missing(self, field)
+  local names = {}
+  for name in pairs(self) do names[#names + 1] = tostring(name) end
+  table.sort(names)
+  error(("%s '%s' has no field '%s'%s"):format(self.kind, self.name, tostring(field),
+        options.hint(field, names)), 2)
+end
+
+local function tostring_(self)
+  local text = self.kind .. " " .. self.name .. " " .. options.text(self.entry.options, self.options)
+  return text .. "\n" .. self.doc:match("[^\n]*")
+end
+
+local function call(self, ...) return self.call(self, ...) end
+
+--- Gives the table 'object' the face every made thing has: kind, name, doc,
+--- ref, caps, options (the values), entry, cost; callable and printable.
+local function face(object, entry, values)
+  object.kind, object.name, object.doc, object.ref = entry.kind, entry.name, entry.doc, entry.ref or ""
+  object.caps, object.options, object.entry = object.caps or entry.caps, values, entry
+  object.cost = object.cost or function()
+    error(("%s '%s' has no cost function"):format(entry.kind, entry.name), 2)
+  end
+  return setmetatable(object, { __index = missing, __tostring = tostring_, __call = object.call and call,
+                                __name = "fovea." .. entry.kind })
+end
+
+--- A factory.  def.kind is the word users see, def.folder the package of its entries.
+--- Optional: def.extra, a set of further fields entries may have; def.common, options
+--- all entries share; def.source(), entries that come from elsewhere;
+--- def.prepare(values, name, level), before build; def.finish(object, entry), after.
+function registry.new(def)
+  local self, entries, listed = { kind = def.kind }, {}, false
+
+  local function add(entry, level)
+    local e = prepare(entry, def.kind, def.extra or {}, def.common or {}, level + 1)
+    entries[e.name] = e
+    return e
+  end
+
+  local function scan()
+    if listed then return end
+    listed = true
+    local core = require "fovea.core"
+    for _, dir in ipairs(places(def.folder)) do
+      for _, file in ipairs(core.listdir(dir)) do
+        local name = file:match("^([%w_]+)%.lua$")
+        if name and entries[name] == nil then entries[name] = false end
+      end
+    end
+    for _, e in ipairs(def.source and def.source() or {}) do
+      if not entries[e.name] then add(e, 2) end
+    end
+  end
+
+  local function load(name)
+    local module = def.folder .. "." .. name
+    if not name:match("^[%w_]+$") or not package.searchpath(module, package.path) then return nil end
+    local e = add(require(module), 2)
+    if e.name ~= name then error(("%s: the file's entry is named '%s'"):format(module, e.name), 0) end
+    return e
+  end
+
+  function self.names()
+    scan()
+    local names = {}
+    for name in pairs(entries) do names[#names + 1] = name end
+    table.sort(names)
+    return names
+  end
+
+  local function find(name, level)
+    if type(name) ~= "string" then
+      error(("%s: expected a name, got %s"):format(def.kind, options.type(name)), level)
+    end
+    local e = entries[name] or load(name)
+    if e then return e end
+    scan()
+    if entries[name] then return entries[name] end
+    local near = options.nearest(name, self.names())
+    error(("%s: nothing is named '%s'; %s"):format(def.kind, name,
+          near and ("did you mean '%s'?"):format(near) or "there are " .. table.concat(self.names(), ", ")),
+          level)
+  end
+
+  function self.entry(name) return find(name, 2) end
+
+  function self.register(entry)
+    scan()
+    if type(entry) == "table" and entries[entry.name] ~= nil then
+      error(("%s '%s' exists already"):format(def.kind, tostring(entry.name)), 2)
+    end
+    return add(entry, 2)
+  end
+
+  function self.help(name) return require "fovea.help"(name and find(name, 2) or self) end
+
+  --- The thing itself; errors are raised at 'level' as error takes it.
+  function self.make(name, given, level)
+    level = (level or 2) + 1
+    local entry = find(name, level)
+    local values = options.read(entry.options, given, entry.name, level)
+    if def.prepare then def.prepare(values, entry.name, level) end
+    local object = entry.build(values, entry.name)
+    if type(object) ~= "table" or getmetatable(object) then return object end
+    if def.finish then def.finish(object, entry) end
+    return face(object, entry, values)
+  end
+
+  registry.all[#registry.all + 1] = self
+  return setmetatable(self, {
+    __call = function(_, name, given) return self.make(name, given) end,
+    __tostring = function() return def.kind .. ": " .. table.concat(self.names(), ", ") end,
+    __index = function(_, field)
+      local names = {}
+      for f in pairs(self) do names[#names + 1] = f end
+      error(("%s has no field '%s'%s"):format(def.kind, tostring(field), options.hint(field, names)), 2)
+    end,
+    __name = "fovea.registry"
+  })
+end
+
+return registry
