@@ -94,7 +94,8 @@ void fov_setelement (lua_State *L, fov_Type type, void *x, int arg);
 void fov_open_tensor (lua_State *L);    /* tensor.c: the userdata, elements */
 void fov_open_create (lua_State *L);    /* create.c: zeros, arange, tensor, ... */
 void fov_open_view (lua_State *L);      /* view.c: reshape, transpose, slice */
-__attribute__((weak)) void fov_open_math (lua_State *L);      /* math.c: elementwise, reductions */
+__attribute__((weak)) void fov_open_math (lua_State *L);      /* math.c: elementwise */
+void fov_open_reduce (lua_State *L);    /* reduce.c: sums, extremes, softmax; opened by math.c */
 __attribute__((weak)) void fov_open_linalg (lua_State *L);    /* linalg.c: matmul, LAPACK, einsum */
 __attribute__((weak)) void fov_open_index (lua_State *L);     /* index.c: gather, sort, cat, ... */
 void fov_open_ops (lua_State *L);       /* ops.c: the operator dispatcher */

@@ -200,4 +200,5 @@ void fov_open_math (lua_State *L) {
     if (!e->test) expose(L, "tensor", call_in_place, id, e, "_");
   }
   lua_pop(L, 2);
+  fov_open_reduce(L);
 }
