@@ -1,0 +1,262 @@
+--- Which approximation of softmax attention holds on real text, at what budget?
+---
+--- Queries, keys and values are word vectors of an English text (words.lua),
+--- laid out as its sentences run; each method replaces exact attention.
+--- Errors are against exact softmax attention on the same inputs, beside the
+--- controls that any method has to beat: uniform averaging, the best matrix of
+--- rank m, the m largest weights of each row.
+
+local fv = require "fovea"
+local grid = require "fovea.grid"
+local plot = require "fovea.plot"
+local progress = require "fovea.progress"
+local report = require "fovea.report"
+local stats = require "fovea.stats"
+local words = require "words"
+
+local DIM = 64
+
+local function load_text(path)
+  local f, err = io.open(path, "rb")
+  if not f then error("--text: cannot read " .. err, 0) end
+  local text = f:read "a"
+  f:close()
+  if not text then error(("--text: '%s' is not a file of text"):format(path), 0) end
+  return text
+end
+
+--- Passages of n tokens, spread evenly: { q, k, v } each.
+local function passages(ids, Q, K, n, count)
+  local out = {}
+  for i = 1, count do
+    local first = 1 + (#ids - n) * (i - 1) // math.max(1, count - 1)
+    local at = fv.tensor(table.move(ids, first, first + n - 1, 1, {}), { dtype = "i64" })
+    -- q.k / sqrt(d) = the PPMI of the two words
+    local scale = DIM ^ 0.25
+    local q, k = Q:index_select(1, at) * scale, K:index_select(1, at) * scale
+    out[i] = { q = q, k = k, v = Q:index_select(1, at) }
+  end
+  return out
+end
+
+--- Every method at every budget: { name, budget, random, make(seed) }.
+local function methods(opt)
+  local list = {}
+  local function add(name, budget, random, key, options)
+    list[#list + 1] = { name = name, budget = budget, random = random, make = function(seed)
+      if random then options.seed = seed end
+      return fv.attention(key, options)
+    end }
+  end
+  add("uniform", 0, false, "uniform", {})
+  for _, m in ipairs { 16, 64, 256 } do add("best rank-m", m, false, "svd", { rank = m }) end
+  for _, m in ipairs { 16, 64, 256 } do add("top-m", m, false, "topm", { keep = m }) end
+  add("elu+1", DIM, false, "linear", { map = "elu1" })
+  for nu = 1, 3 do add("DPFP-" .. nu, 2 * DIM * nu, false, "dpfp", { nu = nu }) end
+  local budgets = {}
+  for m = 4, 9 do budgets[#budgets + 1] = 2 ^ m // 1 | 0 end
+  for _, m in ipairs(budgets) do
+    add("ReLU", m, true, "linear", { map = "relu", features = m, dim = DIM })
+  end
+  for _, kind in ipairs { "trig", "positive", "hyperbolic" } do
+    for _, sampler in ipairs { "iid", "orthogonal" } do
+      for _, m in ipairs(budgets) do
+        add(kind .. " " .. sampler, m, true, "favor",
+            { estimator = kind, sampler = sampler, features = m, dim = DIM })
+      end
+    end
+  end
+  for _, m in ipairs { 16, 32, 64, 128, 256 } do
+    add("Nystrom", m, false, "nystrom", { landmarks = m })
+  end
+  if opt.only ~= "" then
+    local kept = {}
+    for _, m in ipairs(list) do
+      if m.name == "uniform" or m.name:lower():find(opt.only:lower(), 1, true) then kept[#kept + 1] = m end
+    end
+    list = kept
+  end
+  return list
+end
+
+--- Mean over rows of KL(A_i || B_i), B clipped at 1e-12 and renormalised.
+local function row_kl(logA, A, B)
+  local P = B:clamp(1e-12, math.huge)
+  local logP = (P / P:sum(-1):unsqueeze(-1)):log()
+  return (A * (logA - logP)):sum(-1):mean():item()
+end
+
+local function measure(attend, p)
+  local best, times, o, info = nil, {}, nil, nil
+  for i = 1, 3 do
+    local t = fv.clock()
+    o, info = attend(p.q, p.k, p.v)
+    times[i] = (fv.clock() - t) * 1e3
+  end
+  local a = attend(p.q, p.k, p.eye)
+  best = {
+    err = ((o - p.o):norm() / p.o_norm):item(),
+    kl = row_kl(p.logA, p.A, a), times = times, path = info.path,
+  }
+  return best
+end
+
+local function prepare(p)
+  local n = p.q:size(1)
+  p.eye = fv.eye(n)
+  p.o = fv.softmax_attention(p.q, p.k, p.v)
+  p.o_norm = p.o:norm()
+  p.A = fv.softmax_attention(p.q, p.k, p.eye)
+  p.logA = p.A:clamp(1e-30, 1):log()
+  return p
+end
+
+--- All draws on all passages of one length: a row for the table.
+local function evaluate(m, group, opt, n, stream)
+  local draws = m.random and opt.draws or 1
+  local err, kl, times, path = {}, {}, {}, nil
+  for i, p in ipairs(group) do
+    err[i], kl[i] = {}, {}
+    for j = 1, draws do
+      local r = measure(m.make(opt.seed * 1000 + j), p)
+      err[i][j], kl[i][j], path = r.err, r.kl, r.path
+      table.move(r.times, 1, #r.times, #times + 1, times)
+    end
+  end
+  local function mean(cells)
+    local all = {}
+    for _, row in ipairs(cells) do table.move(row, 1, #row, #all + 1, all) end
+    return stats.mean(all)
+  end
+  local row = { n = n, method = m.name, budget = m.budget, draws = draws, passages = #group,
+                err = mean(err), kl = mean(kl), path = path, ms = stats.median(times),
+                ms_lo = stats.quantile(times, 0.1), ms_hi = stats.quantile(times, 0.9) }
+  row.err_lo, row.err_hi = stats.crossed_interval(err, stream)
+  row.kl_lo, row.kl_hi = stats.crossed_interval(kl, stream)
+  return row
+end
+
+local function interval(lo, hi, f)
+  return lo and ("[" .. f .. ", " .. f .. "]"):format(lo, hi) or ""
+end
+
+local function present(rows)
+  local g = grid.new {
+    { "n" }, { "method" }, { "budget", nil, "m" }, { "err", "%.3f", "rel. error" },
+    { "err95", nil, "95 %", right = true }, { "kl", "%.3f", "row KL" },
+    { "kl95", nil, "95 %", right = true }, { "skill", "%+.2f" }, { "ms", "%.2f" },
+    { "spread", nil, "10-90 %", right = true } }
+  local last
+  for _, r in ipairs(rows) do
+    r.err95, r.kl95 = interval(r.err_lo, r.err_hi, "%.3f"), interval(r.kl_lo, r.kl_hi, "%.3f")
+    r.spread = interval(r.ms_lo, r.ms_hi, "%.2f")
+    r.rule = last and (last.method ~= r.method)
+    last = r
+    g:add(r)
+  end
+  return g
+end
+
+local function figure(rows, lengths, uniform)
+  local panels = {}
+  for _, n in ipairs(lengths) do
+    local lines, at = {}, {}
+    for _, r in ipairs(rows) do
+      if r.n == n and r.budget > 0 then
+        local l = at[r.method]
+        if not l then
+          l = { name = r.method, x = {}, y = {}, lo = {}, hi = {} }
+          at[r.method] = l
+          lines[#lines + 1] = l
+        end
+        local i = #l.x + 1
+        l.x[i], l.y[i], l.lo[i], l.hi[i] = r.budget, r.err, r.err_lo or r.err, r.err_hi or r.err
+      end
+    end
+    for i, l in ipairs(lines) do l.dash, l.point = (i - 1) // 10 + 1, 4 + i end
+    panels[#panels + 1] = { title = n .. " tokens", xlabel = "budget m (features, landmarks, rank)",
+      ylabel = "relative output error", logx = 2, logy = true, lines = lines,
+      levels = { { name = "uniform", y = uniform[n].err } } }
+  end
+  return plot { title = "Softmax attention approximated on real text", panels = panels,
+                width = 480 * #panels + 190, height = 520 }
+end
+
+local function write(path, text)
+  local f, err = io.open(path, "wb")
+  if not f then error("cannot write the results: " .. err, 0) end
+  local good, why = f:write(text)
+  if good then good, why = f:close() end
+  if not good then error("cannot write the results: " .. path .. ": " .. why, 0) end
+end
+
+local reading = [[
+Reading. 'rel. error' is |O' - O| / |O| of the attention output against exact softmax attention; 'row KL' the mean
+over queries of KL(exact weights || approximate weights); 'skill' is 1 - (error / error of uniform averaging)^2: at 0 a
+method is no better than averaging all values, below 0 it is worse. m counts features, landmarks, the rank or the kept
+weights. Intervals are 95 % over passages and draws, resampled independently. 'best rank-m' and 'top-m' are controls
+computed from the exact weights: no method of that rank, or with that many weights, can be expected to beat them.]]
+
+return {
+  question = "Which approximation of softmax attention holds on real text, at what budget?",
+  source = "arXiv 2009.14794, 2102.11174, 2102.03902, 2006.16236; vectors: PPMI + SVD",
+  cost = "under a minute on two cores",
+  options = {
+    { name = "text", type = "string", default = "", doc = "UTF-8 text to use; default: Genesis, embedded" },
+    { name = "draws", type = "integer", default = 5, doc = "random draws of each random method" },
+    { name = "passages", type = "integer", default = 3, doc = "passages of each length" },
+    { name = "only", type = "string", default = "", doc = "only methods whose name contains this" },
+  },
+  run = function(opt)
+    if opt.draws < 1 or opt.passages < 1 then error("--draws and --passages: expected at least 1", 0) end
+    local path = opt.text ~= "" and opt.text or opt.dir .. "/../data/genesis.txt"
+    local ids, kept = words.vocabulary(words.tokens(load_text(path), path), 1500)
+    if #ids < 512 or #kept < 2 * DIM then
+      error(("--text: '%s' is too short: %d words, %d of them different; expected at least 512 and %d")
+        :format(path, #ids, #kept, 2 * DIM), 0)
+    end
+    fv.mkdir(opt.out)   -- before the work, so that nothing computed is lost
+    write(opt.out .. "/.probe", "")
+    os.remove(opt.out .. "/.probe")
+    local root = fv.rng(opt.seed)
+    local Q, K = words.factors(words.ppmi(ids, #kept, 5), DIM, root:stream "svd")
+    local lengths = {}
+    for _, n in ipairs { 512, 2048 } do if n <= #ids then lengths[#lengths + 1] = n end end
+    local list, rows, uniform = methods(opt), {}, {}
+    local bar = progress.new(#list * #lengths, "kernel comparison")
+    for _, n in ipairs(lengths) do
+      local group = passages(ids, Q, K, n, math.min(opt.passages, #ids // n))
+      for _, p in ipairs(group) do prepare(p) end
+      for _, m in ipairs(list) do
+        local r = evaluate(m, group, opt, n, root:stream "bootstrap")
+        if m.name == "uniform" then uniform[n] = r end
+        r.skill = 1 - (r.err / uniform[n].err) ^ 2
+        rows[#rows + 1] = r
+        bar:step(("%s m=%d n=%d"):format(m.name, m.budget, n))
+      end
+    end
+    local seconds = bar:finish()
+    local g = present(rows)
+    local setting = ("text %s: %d tokens, %d words; d = %d; seed %d, %d draws; %.1f s\n%s"):format(
+      path:match "[^/]+$", #ids, #kept, DIM, opt.seed, opt.draws, seconds, tostring(fv.info()))
+    print(g:text())
+    print "\n"
+    print(reading)
+    print("\n" .. setting)
+    local csv = opt.out .. "/results.csv"
+    write(csv, g:csv { "n", "method", "budget", "passages", "draws", "err", "err_lo", "err_hi", "kl", "kl_lo",
+                       "kl_hi", "skill", "ms", "ms_lo", "ms_hi", "path" })
+    local fig = figure(rows, lengths, uniform)
+    fig:save(opt.out .. "/error.png")
+    fig:save(opt.out .. "/error.svg")
+    local page = report.new "Softmax attention approximated on real text"
+    page:text(reading)
+    page:figure(opt.out .. "/error.svg", "Relative output error against budget; bands: 95 % intervals.")
+    page:heading "All results"
+    page:table(g)
+    page:heading "Setting"
+    page:pre(setting)
+    write(opt.out .. "/report.html", page:html())
+    print(("\nresults  %s\nfigure   %s/error.png\nreport   %s/report.html"):format(csv, opt.out, opt.out))
+  end,
+}

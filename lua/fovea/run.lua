@@ -1,0 +1,85 @@
+--- Runs an experiment: fovea run experiments/NAME [--option=value ...]
+---
+--- An experiment is a directory with run.lua (or a Lua file) that returns
+---   { question=, claim=, source=, cost=,
+---     options = { { name=, type=, default=, doc= }, ... },
+---     run = function(opt) ... end }
+--- Options are typed by 'type' ("number", "integer", "string", "boolean");
+--- each experiment also has seed (1) and out (out/NAME).
+
+local function is_file(path)
+  local f = io.open(path)
+  if not f then return false end
+  local readable = f:read(0) ~= nil or f:seek "end" == 0
+  f:close()
+  return readable
+end
+
+local convert = {
+  number = tonumber,
+  integer = function(s) return math.tointeger(tonumber(s)) end,
+  string = function(s) return s end,
+  boolean = function(s)
+    if s == "true" or s == "yes" or s == "1" then return true end
+    if s == "false" or s == "no" or s == "0" then return false end
+  end,
+}
+
+local function usage(path, exp, options)
+  local out = { exp.question or path, "", ("fovea run %s [--option=value ...]"):format(path) }
+  for _, o in ipairs(options) do
+    out[#out + 1] = ("  --%-14s %s (default: %s)"):format(o.name, o.doc or "", tostring(o.default))
+  end
+  return table.concat(out, "\n")
+end
+
+local function parse(args, path, options)
+  local opt, known, names = {}, {}, {}
+  for i, o in ipairs(options) do
+    known[o.name], opt[o.name], names[i] = o, o.default, o.name
+  end
+  for _, a in ipairs(args) do
+    local name, value = a:match "^%-%-([%w_%-]+)=(.*)$"
+    if not name then name, value = a:match "^%-%-([%w_%-]+)$", "true" end
+    local o = known[name]
+    if not o then
+      error(("%s: unknown option '%s': expected --name=value with name one of %s"):format(path, a,
+        table.concat(names, ", ")), 0)
+    end
+    local v = convert[o.type](value)
+    if v == nil then
+      error(("%s: option --%s: expected %s, got '%s'"):format(path, name, o.type, value), 0)
+    end
+    opt[name] = v
+  end
+  return opt
+end
+
+return function(path, ...)
+  if not path then error("run: expected the path of an experiment", 0) end
+  local file = is_file(path .. "/run.lua") and path .. "/run.lua" or path
+  if not is_file(file) then
+    error(("run: no experiment at '%s': expected a Lua file or a directory with run.lua"):format(path), 0)
+  end
+  local dir = file:match "^(.*)/[^/]*$" or "."
+  package.path = dir .. "/?.lua;" .. package.path
+  local exp = assert(loadfile(file, "t"))(path)
+  if type(exp) ~= "table" or type(exp.run) ~= "function" then
+    error(("run: %s returned no experiment: expected a table with run = function(opt)"):format(file), 0)
+  end
+  local name = path:gsub("/+$", ""):gsub("/run%.lua$", ""):match "[^/]+$":gsub("%.lua$", "")
+  local options = table.move(exp.options or {}, 1, #(exp.options or {}), 1, {})
+  options[#options + 1] = { name = "seed", type = "integer", default = 1, doc = "of every random draw" }
+  options[#options + 1] = { name = "out", type = "string", default = "out/" .. name,
+                            doc = "directory of the results" }
+  local args = { ... }
+  for _, a in ipairs(args) do
+    if a == "--help" or a == "-h" then
+      print(usage(path, exp, options))
+      return
+    end
+  end
+  local opt = parse(args, path, options)
+  opt.dir = dir
+  return exp.run(opt)
+end
