@@ -107,5 +107,6 @@ help:
 	@echo 'make install   PREFIX=/usr/local DESTDIR='
 	@echo 'make clean     remove build directories'
 
+.DELETE_ON_ERROR:
 .PHONY: all deps demo check test bench stubs install clean help
 -include $(OBJ:.o=.d) $(AOBJ:.o=.d)

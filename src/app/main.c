@@ -117,7 +117,7 @@ static int body (lua_State *L) {
     lua_pushboolean(L, 1);
     return 1;
   }
-  char *script[] = { argv[0], "-", NULL };
+  char dash[] = "-", *script[] = { argv[0], dash, NULL };
   int n = argc == 1 ? chunk(L, 2, script) : chunk(L, argc, argv);
   if (fov_protected(L, n) != LUA_OK) return lua_error(L);
   lua_pushboolean(L, 1);
