@@ -100,6 +100,11 @@ static int body (lua_State *L) {
   char **argv = lua_touserdata(L, 2);
   lua_settop(L, 0);
   luaL_openlibs(L);
+  /* Loops drop temporaries young; an untouched megabyte keeps the collector
+   * from running every few tensors while the heap is otherwise small. */
+  lua_gc(L, LUA_GCGEN, 0, 0);
+  lua_newuserdatauv(L, 1 << 20, 0);
+  luaL_ref(L, LUA_REGISTRYINDEX);
   search(L);
   lua_getglobal(L, "require");
   lua_pushstring(L, "fovea");

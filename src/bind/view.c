@@ -243,8 +243,9 @@ static fov_Tensor entry (lua_State *L, const fov_Tensor *t, lua_Integer i) {
 static int index_ (lua_State *L) {
   if (lua_type(L, 2) == LUA_TSTRING) {
     lua_settop(L, 2);
+    lua_pushvalue(L, 2);
     if (lua_rawget(L, lua_upvalueindex(1)) == LUA_TNIL)
-      return luaL_error(L, "tensor has no method '%s'", luaL_tolstring(L, 2, NULL));
+      return luaL_error(L, "tensor has no method '%s'", lua_tostring(L, 2));
     return 1;
   }
   const fov_Tensor *t = fov_checktensor(L, 1);

@@ -57,7 +57,7 @@ bool fov_bytes (fov_Type type, int ndim, const ptrdiff_t *shape, size_t *bytes) 
     if (shape[i] == 0) empty = true;
     else if (__builtin_mul_overflow(n, (size_t)shape[i], &n)) return false;
   }
-  if (n > PTRDIFF_MAX / 2) return false;
+  if (n > (size_t)1 << 46) return false;   /* beyond any address space */
   *bytes = empty ? 0 : n;
   return true;
 }
