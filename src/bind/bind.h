@@ -77,6 +77,17 @@ const char *fov_nearest (const char *word, const char *const *names);
 /* Raises 'fn: message' for a status other than FOV_OK. */
 void fov_raise (lua_State *L, fov_Status s, const char *fn);
 
+/* While the tape is on, guarded functions first ask fov_tape: -1 means no
+ * argument is tracked (go on), anything else is the number of results that
+ * the tape's hook has left.  fov_methods guards what it registers; functions
+ * registered as closures of their own begin with FOV_TAPED(L). */
+extern bool fov_tape_on;
+int fov_tape (lua_State *L);
+#define FOV_TAPED(L) do { \
+    int taped = fov_tape_on ? fov_tape(L) : -1; \
+    if (taped >= 0) return taped; \
+  } while (0)
+
 /* The box around a tensor that fov_checktensor returned. */
 static inline fov_Box *fov_box (fov_Tensor *t) {
   return (fov_Box *)((char *)t - offsetof(fov_Box, t));
@@ -99,6 +110,7 @@ void fov_open_reduce (lua_State *L);    /* reduce.c: sums, extremes, softmax; op
 __attribute__((weak)) void fov_open_linalg (lua_State *L);    /* linalg.c: matmul, LAPACK, einsum */
 __attribute__((weak)) void fov_open_index (lua_State *L);     /* index.c: gather, sort, cat, ... */
 void fov_open_ops (lua_State *L);       /* ops.c: the operator dispatcher */
+void fov_open_tape (lua_State *L);      /* tape.c: where calls meet the tape */
 __attribute__((weak)) void fov_open_rng (lua_State *L);       /* rng.c: streams */
 __attribute__((weak)) void fov_open_io (lua_State *L);        /* io.c: load, save */
 __attribute__((weak)) void fov_open_system (lua_State *L);    /* system.c: clock, threads, info */

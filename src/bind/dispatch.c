@@ -170,6 +170,7 @@ static int sampler (lua_State *L, fov_Plan *p) {
 
 int fov_op_call (lua_State *L) {
   fov_Plan p;
+  FOV_TAPED(L);
   begin(&p, luaL_checkudata(L, 1, FOV_OPERATOR_META));
   if (p.op->kind == FOV_SAMPLER) return sampler(L, &p);
   int top = lua_gettop(L), i = 0;

@@ -92,6 +92,7 @@ static fov_Tensor *option_out (lua_State *L, int arg, const char *fn) {
 }
 
 static int call (lua_State *L) {
+  FOV_TAPED(L);
   int id = (int)lua_tointeger(L, lua_upvalueindex(1));
   const fov_Element *e = fov_element(id, FOV_F32);
   Args a;
@@ -107,6 +108,7 @@ static int call (lua_State *L) {
 
 /* x:f_(...): the result replaces x's elements. */
 static int call_in_place (lua_State *L) {
+  FOV_TAPED(L);
   int id = (int)lua_tointeger(L, lua_upvalueindex(1));
   const fov_Element *e = fov_element(id, FOV_F32);
   Args a;

@@ -59,6 +59,7 @@ static fov_Reduce norm (lua_State *L, int arg) {
 }
 
 static int call (lua_State *L) {
+  FOV_TAPED(L);
   static const char *const plain[] = { "keepdim", NULL };
   static const char *const moment[] = { "keepdim", "correction", NULL };
   static const char *const norms[] = { "keepdim", "p", NULL };

@@ -18,10 +18,18 @@ static void document (lua_State *L, const char *group, const fov_Method *m) {
   lua_pop(L, 2);
 }
 
+/* A registered function that the tape may want to see. */
+static int guarded (lua_State *L) {
+  FOV_TAPED(L);
+  return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
+
 void fov_methods (lua_State *L, int index, const char *group, const fov_Method *m) {
   index = lua_absindex(L, index);
   for (; m->name; m++) {
     lua_pushcfunction(L, m->fn);
+    if (!m->grad || m->grad[0] != 'n')   /* all but "none" */
+      lua_pushcclosure(L, guarded, 1);
     lua_setfield(L, index, m->name);
     document(L, group, m);
   }

@@ -248,6 +248,7 @@ static int index_ (lua_State *L) {
       return luaL_error(L, "tensor has no method '%s'", lua_tostring(L, 2));
     return 1;
   }
+  FOV_TAPED(L);
   const fov_Tensor *t = fov_checktensor(L, 1);
   int good;
   lua_Integer i = lua_tointegerx(L, 2, &good);
@@ -260,6 +261,7 @@ static int index_ (lua_State *L) {
 
 /* x[i] = tensor or number */
 static int newindex (lua_State *L) {
+  FOV_TAPED(L);
   const fov_Tensor *t = fov_checktensor(L, 1);
   if (!lua_isinteger(L, 2))
     return luaL_error(L, "tensors have no field '%s' to assign", luaL_tolstring(L, 2, NULL));

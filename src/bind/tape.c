@@ -1,0 +1,89 @@
+/* tape.c -- where calls meet the tape.
+ *
+ * While the tape is on, a call with a tracked tensor among its arguments (or
+ * one level down in a table, as in cat{a, b}) goes to the hook, a Lua
+ * function, as hook(f, args...); the hook computes with core.raw(f, args...)
+ * and records how to differentiate.  While it is off this costs one test. */
+#include "bind/bind.h"
+
+bool fov_tape_on;
+
+static bool raw;        /* the next guarded call is the hook's own */
+static const char hook; /* its address keys the hook in the registry */
+
+static bool tracked (lua_State *L, int i) {
+  fov_Tensor *t = fov_totensor(L, i);
+  return t && fov_box(t)->tracked;
+}
+
+static bool any_tracked (lua_State *L, int top) {
+  for (int i = 1; i <= top; i++) {
+    if (tracked(L, i)) return true;
+    if (lua_type(L, i) != LUA_TTABLE) continue;
+    for (lua_pushnil(L); lua_next(L, i); lua_pop(L, 1))
+      if (tracked(L, -1)) {
+        lua_pop(L, 2);
+        return true;
+      }
+  }
+  return false;
+}
+
+int fov_tape (lua_State *L) {
+  if (raw) {
+    raw = false;
+    return -1;
+  }
+  int top = lua_gettop(L);
+  luaL_checkstack(L, top + 8, NULL);
+  if (!any_tracked(L, top)) return -1;
+  lua_Debug ar;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &hook);
+  lua_getstack(L, 0, &ar);
+  lua_getinfo(L, "f", &ar);
+  for (int i = 1; i <= top; i++) lua_pushvalue(L, i);
+  lua_call(L, top + 1, LUA_MULTRET);
+  return lua_gettop(L) - top;
+}
+
+/* core.tape(on, hook?) -> was on */
+static int tape (lua_State *L) {
+  lua_settop(L, 2);
+  if (!lua_isnil(L, 2)) lua_rawsetp(L, LUA_REGISTRYINDEX, &hook);
+  lua_pushboolean(L, fov_tape_on);
+  fov_tape_on = lua_toboolean(L, 1);
+  return 1;
+}
+
+/* core.raw(f, args...) -> f(args...) unseen by the tape; f is one it was given. */
+static int call_raw (lua_State *L) {
+  raw = fov_tape_on;
+  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  raw = false;
+  return lua_gettop(L);
+}
+
+/* core.track(x, node or nil) -> x */
+static int track (lua_State *L) {
+  fov_Tensor *t = fov_checktensor(L, 1);
+  lua_settop(L, 2);
+  fov_box(t)->tracked = !lua_isnil(L, 2);
+  lua_setiuservalue(L, 1, 2);
+  return 1;
+}
+
+/* core.node(x) -> what track stored, or nil */
+static int node (lua_State *L) {
+  if (!fov_totensor(L, 1)) lua_pushnil(L);
+  else lua_getiuservalue(L, 1, 2);
+  return 1;
+}
+
+static const luaL_Reg functions[] = {
+  { "tape", tape }, { "raw", call_raw }, { "track", track }, { "node", node }, { NULL, NULL }
+};
+
+void fov_open_tape (lua_State *L) {
+  luaL_newlib(L, functions);
+  lua_setfield(L, -2, "taping");
+}
