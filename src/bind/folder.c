@@ -1,9 +1,11 @@
-/* folder.c -- names in a folder, for registries that list their entries. */
+/* folder.c -- folders: the names in one, for registries that list their
+ * entries, and making one, for results. */
 #include "bind/bind.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static void shut (DIR **d) {
   if (*d) closedir(*d);
@@ -36,7 +38,27 @@ static int listdir (lua_State *L) {
   return 1;
 }
 
+/* Makes the folder and those above it that are missing. */
+static int make (lua_State *L) {
+  size_t n;
+  const char *path = luaL_checklstring(L, 1, &n);
+  char *part = lua_newuserdatauv(L, n + 1, 0);
+  luaL_argcheck(L, n > 0, 1, "empty path");
+  for (size_t i = 1; i <= n; i++) {
+    if (i < n && path[i] != '/') continue;
+    memcpy(part, path, i);
+    part[i] = '\0';
+    struct stat st;
+    if (mkdir(part, 0777) != 0 && !(errno == EEXIST && stat(part, &st) == 0 && S_ISDIR(st.st_mode)))
+      return luaL_error(L, "mkdir: %s: %s", part, strerror(errno));
+  }
+  return 0;
+}
+
 static const fov_Method functions[] = {
+  { "mkdir", make, "fv.mkdir(path)",
+    "Makes a folder and those above it; one that is there already is fine.\n"
+    "Raises where it cannot be made.", "none" },
   { "listdir", listdir, "fv.listdir(path) -> table",
     "The names in a folder, in no order; an empty table where there is no such folder.\n"
     "Raises where it cannot be read.", "none" },
