@@ -8,7 +8,8 @@ local rank = { base = 0, tensor = 1, expr = 2, ops = 3, io = 3, bind = 4, app = 
 local home = {
   ["lua.h"] = { bind = true, app = true }, ["lauxlib.h"] = { bind = true, app = true },
   ["cblas.h"] = { ["tensor/blas.c"] = true }, ["lapacke.h"] = {},
-  ["pthread.h"] = { base = true }, ["readline/readline.h"] = { app = true },
+  ["pthread.h"] = { base = true, ["tensor/blas.c"] = true },   -- a lock round a serial BLAS
+  ["readline/readline.h"] = { app = true },
   ["jansson.h"] = { io = true },
 }
 
