@@ -94,31 +94,29 @@ void *fov_big_alloc (size_t bytes) {
   size_t size = classof(bytes, &number);
   if (!size) return NULL;
   pthread_mutex_lock(&lock);
-  used += size;
   Idle *b = top[number], *drop = NULL;
   if (b) {
     take(b, number);
   } else {
-    size_t limit = most > FLOOR ? most : FLOOR;
-    drop = trim(limit > used ? limit - used : 0);
+    size_t limit = most > FLOOR ? most : FLOOR, need = used + size;
+    drop = trim(limit > need ? limit - need : 0);
   }
-  if (used > most) most = used;
   pthread_mutex_unlock(&lock);
   unmap(drop);
-  if (b) return b;
-  void *x = map(size);
+  void *x = b ? b : map(size);
   if (!x) {                            /* try again without the idle ones */
     pthread_mutex_lock(&lock);
     drop = trim(0);
     pthread_mutex_unlock(&lock);
     unmap(drop);
     x = map(size);
+    if (!x) return NULL;
   }
-  if (x) return x;
   pthread_mutex_lock(&lock);
-  used -= size;
+  used += size;
+  if (used > most) most = used;
   pthread_mutex_unlock(&lock);
-  return NULL;
+  return x;
 }
 
 void fov_big_free (void *p, size_t bytes) {

@@ -17,6 +17,7 @@
 #define ISA
 #define BYTES 16
 #define MUL(a, b) _mm_mul_epu32((__m128i)(a), (__m128i)(b))
+#define HIGH(a) _mm_shuffle_epi32((__m128i)(a), 0xf5)   /* of each 64 bits */
 #define SQRT32(a) _mm_sqrt_ps((__m128)(a))
 #define SQRT64(a) _mm_sqrt_pd((__m128d)(a))
 #define LANES 0, 1
@@ -29,6 +30,7 @@
 #define ISA __attribute__((target("avx2")))
 #define BYTES 32
 #define MUL(a, b) _mm256_mul_epu32((__m256i)(a), (__m256i)(b))
+#define HIGH(a) _mm256_shuffle_epi32((__m256i)(a), 0xf5)
 #define SQRT32(a) _mm256_sqrt_ps((__m256)(a))
 #define SQRT64(a) _mm256_sqrt_pd((__m256d)(a))
 #define LANES 0, 1, 2, 3
@@ -42,6 +44,7 @@
 #define ISA __attribute__((target("avx512f,avx512bw,avx512cd,avx512dq,avx512vl")))
 #define BYTES 64
 #define MUL(a, b) _mm512_mul_epu32((__m512i)(a), (__m512i)(b))
+#define HIGH(a) _mm512_shuffle_epi32((__m512i)(a), (_MM_PERM_ENUM)0xf5)
 #define SQRT32(a) _mm512_sqrt_ps((__m512)(a))
 #define SQRT64(a) _mm512_sqrt_pd((__m512d)(a))
 #define LANES 0, 1, 2, 3, 4, 5, 6, 7

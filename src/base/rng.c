@@ -116,19 +116,24 @@ fov_Status fov_normal_f64 (fov_Stream *s, ptrdiff_t n, double *x) {
 
 /* r uniform on [0, 2^64) -> uniform on [0, range), Lemire 2019
  * (arXiv:1805.10941): the upper half of r * range, where r is drawn again,
- * at the same place of the streams with 'high' + 1, 2, .., if the lower half
- * is below 2^64 mod range.  range 0 means 2^64. */
-static uint64_t bounded (const fov_Stream *s, uint64_t i, int half, uint64_t r, uint64_t range) {
-  if (range == 0) return r;
-  fov_Stream again = *s;
-  for (;;) {
-    unsigned __int128 p = (unsigned __int128)r * range;
-    if ((uint64_t)p >= range || (uint64_t)p >= -range % range) return (uint64_t)(p >> 64);
+ * at the same place of the streams with 'high' + 1, 2, .., while the lower
+ * half is below 2^64 mod range.  range 0 means 2^64. */
+__attribute__((noinline))
+static uint64_t redrawn (fov_Stream s, uint64_t i, int half, unsigned __int128 p, uint64_t range) {
+  if (range == 0) return (uint64_t)(p >> 64);
+  while ((uint64_t)p < -range % range) {
     uint32_t w[4];
-    again.high++;
-    fov_philox(&again, i, w);
-    r = w[2 * half] | (uint64_t)w[2 * half + 1] << 32;
+    s.high++;
+    fov_philox(&s, i, w);
+    p = (unsigned __int128)(w[2 * half] | (uint64_t)w[2 * half + 1] << 32) * range;
   }
+  return (uint64_t)(p >> 64);
+}
+
+static inline uint64_t bounded (const fov_Stream *s, uint64_t i, int half, uint64_t r,
+                                uint64_t range) {
+  unsigned __int128 p = range ? (unsigned __int128)r * range : (unsigned __int128)r << 64;
+  return (uint64_t)p >= range && range ? (uint64_t)(p >> 64) : redrawn(*s, i, half, p, range);
 }
 
 typedef struct Range {
