@@ -50,7 +50,9 @@ static void on_interrupt (int signal) {
 
 static int traceback (lua_State *L) {
   const char *text = luaL_tolstring(L, 1, NULL);
-  luaL_traceback(L, L, text, 1);
+  lua_Debug ar;   /* a message without a place in the code is for the user alone */
+  if (lua_type(L, 1) == LUA_TSTRING && !strchr(text, ':')) return 1;
+  if (lua_getstack(L, 2, &ar)) luaL_traceback(L, L, text, 1);
   return 1;
 }
 

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define VERSION "0.1.0"
 
@@ -87,7 +88,14 @@ static int info (lua_State *L) {
   return 1;
 }
 
+static int terminal (lua_State *L) {
+  lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
+  return 1;
+}
+
 static const fov_Method functions[] = {
+  { "isatty", terminal, "fv.isatty(fd) -> boolean",
+    "Whether file descriptor fd (1: standard output, 2: standard error) is a terminal.", "none" },
   { "clock", now, "fv.clock() -> number", "Seconds on a monotonic clock; differences are times.",
     "none" },
   { "threads", threads, "fv.threads(n?) -> integer",
