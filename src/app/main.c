@@ -48,11 +48,19 @@ static void on_interrupt (int signal) {
   lua_sethook(running, stop, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
 }
 
+/* Whether the message names a line of code ("file:12: ..."). */
+static bool placed (const char *text) {
+  for (const char *p = strchr(text, ':'); p; p = strchr(p + 1, ':')) {
+    size_t digits = strspn(p + 1, "0123456789");
+    if (digits > 0 && p[1 + digits] == ':') return true;
+  }
+  return false;
+}
+
+/* A message without a place in the code is meant for the user as it is. */
 static int traceback (lua_State *L) {
   const char *text = luaL_tolstring(L, 1, NULL);
-  lua_Debug ar;   /* a message without a place in the code is for the user alone */
-  if (lua_type(L, 1) == LUA_TSTRING && !strchr(text, ':')) return 1;
-  if (lua_getstack(L, 2, &ar)) luaL_traceback(L, L, text, 1);
+  if (placed(text)) luaL_traceback(L, L, text, 1);
   return 1;
 }
 
