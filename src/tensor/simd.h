@@ -90,6 +90,19 @@ static inline vec vabs (vec a) {
   return (vec)((ivec)a & ~sign);
 }
 
+/* Is !(|x| <= a) in any lane? */
+static inline bool vbeyond (vec x, real a) {
+#if FOV_LEVEL == 2 && FOV_REAL == 32
+  return _mm512_cmp_ps_mask((__m512)vabs(x), (__m512)vset(a), _CMP_NLE_UQ) != 0;
+#elif FOV_LEVEL == 2
+  return _mm512_cmp_pd_mask((__m512d)vabs(x), (__m512d)vset(a), _CMP_NLE_UQ) != 0;
+#elif FOV_LEVEL == 1
+  return !_mm256_testc_si256((__m256i)(vabs(x) <= vset(a)), _mm256_set1_epi64x(-1));
+#else
+  return _mm_movemask_epi8((__m128i)(vabs(x) <= vset(a))) != 0xffff;
+#endif
+}
+
 static inline vec vsqrt (vec a) {
 #if FOV_LEVEL == 2 && FOV_REAL == 32
   return (vec)_mm512_sqrt_ps((__m512)a);
@@ -133,78 +146,64 @@ static inline void vstore_n (real *p, vec v, ptrdiff_t n) {
   memcpy(p, &v, (size_t)n * sizeof *p);
 }
 
-/* exp(x).  x = k ln2 + r, |r| <= ln2/2, by adding and subtracting 1.5*2^p so
- * that k sits in the low mantissa bits; polynomial of exp(r); exponent added
- * in integers.  f32: max error 1.2 ulp; f64: 1 ulp-class, on the normal range.
- * Below the normal range the result is 0; above it, inf; NaN stays NaN. */
+/* exp(x) = 2^k e^r, k whole, |r| <= ln2/2: adding 'magic' = 1.5 * 2^p rounds
+ * x/ln2 to k and leaves k in the low bits; ln2 is c1 + c2 with k*c1 exact;
+ * e^r = 1 + r + r^2 q(r), q by Remez exchange (relative error of e^r: 3e-9 in
+ * f32, 8e-18 in f64).  2^k is two factors, since k reaches past the exponents
+ * on both sides.  Within 1.2 ulp (f32) and 1 ulp (f64), gradual underflow
+ * included; exp(-inf) = 0, exp(inf) = inf, NaN stays NaN. */
 static inline vec vexp (vec x) {
 #if FOV_REAL == 32
-  const real lo = -87.33654f, hi = 88.72283f, magic = 12582912.0f;
+  const real lo = -104, hi = 89, magic = 12582912 + 127;
   const real log2e = 1.44269504088896341f, c1 = 0.693359375f, c2 = -2.12194440e-4f;
-  vec k = x * log2e + magic;
-  ivec e = (ivec)k << 23;
-  k -= magic;
-  vec r = x - k * c1;
-  r -= k * c2;
-  vec p = vset(1.9875691500e-4f);
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * (r * r) + r + 1.0f;
+  static const real q[] = { 0.4999999403953552f, 0.1666652113199234f, 0.04166838899254799f,
+                            0.008368724025785923f, 0.001381458481773734f };
 #else
-  const real lo = -708.3964185322641, hi = 709.782712893384, magic = 6755399441055744.0;
-  const real log2e = 1.4426950408889634074, c1 = 6.93147180369123816490e-1,
+  const real lo = -746, hi = 710, magic = 6755399441055744.0 + 1023;
+  const real log2e = 1.4426950408889634, c1 = 6.93147180369123816490e-1,
              c2 = 1.90821492927058770002e-10;
+  static const real q[] = {
+    0.500000000000001, 0.16666666666666674, 0.04166666666652188, 0.008333333333322198,
+    0.0013888888947856278, 0.00019841269886618213, 2.480148728598709e-05,
+    2.7557242305898417e-06, 2.7632670844700725e-07, 2.5110061497567575e-08 };
+#endif
+  enum { N = sizeof q / sizeof *q };
+  x = vmin(vset(hi), vmax(vset(lo), x));
   vec k = x * log2e + magic;
-  ivec e = (ivec)k << 52;
   k -= magic;
   vec r = x - k * c1;
   r -= k * c2;
-  vec p = vset(1.0 / 6227020800.0);   /* Taylor to r^13: below 2^-60 at ln2/2 */
-  p = p * r + 1.0 / 479001600.0;
-  p = p * r + 1.0 / 39916800.0;
-  p = p * r + 1.0 / 3628800.0;
-  p = p * r + 1.0 / 362880.0;
-  p = p * r + 1.0 / 40320.0;
-  p = p * r + 1.0 / 5040.0;
-  p = p * r + 1.0 / 720.0;
-  p = p * r + 1.0 / 120.0;
-  p = p * r + 1.0 / 24.0;
-  p = p * r + 1.0 / 6.0;
-  p = p * r + 0.5;
-  p = p * (r * r) + r + 1.0;
-#endif
-  /* near the top k may be one past the largest exponent: scale in two steps */
-  ivec half = e >> 1;
-#if FOV_REAL == 32
-  half &= viset((rint_t)0xff800000);
+  vec p = vset(q[N - 1]);
+  for (int i = N - 2; i >= 0; i--) p = p * r + q[i];
+  p = p * r + 1;
+  p = p * r + 1;
+#if FOV_LEVEL == 2 && FOV_REAL == 32
+  return (vec)_mm512_scalef_ps((__m512)p, (__m512)k);
+#elif FOV_LEVEL == 2
+  return (vec)_mm512_scalef_pd((__m512d)p, (__m512d)k);
 #else
-  half &= viset((rint_t)0xfff0000000000000);
+  vec h = k * (real)0.5 + magic, g = k - (h - magic) + magic;
+  return p * (vec)((ivec)h << (FOV_REAL == 32 ? 23 : 52)) * (vec)((ivec)g << (FOV_REAL == 32 ? 23 : 52));
 #endif
-  vec y = (vec)((ivec)p + half);
-  y *= (vec)((e - half) + (ivec)vset(1));
-  y = vselect((ivec)(x < lo), vzero(), y);
-  y = vselect((ivec)(x > hi), vset((real)INFINITY), y);
-  return vselect((ivec)(x != x), x, y);
 }
 
-/* exp(x) for x <= 0 (softmax): 0 below the normal range, NaN stays NaN. */
+/* exp(x) for softmax, x <= 88, with fewer instructions: e^r = 1 + r q(r) of
+ * degree 5 and one factor 2^k, which is 0 from k = -127 (x < -87.7) down.
+ * f32: relative error below 2e-7; exp(0) = 1, exp(-inf) = 0, NaN stays NaN. */
 static inline vec vexp_neg (vec x) {
 #if FOV_REAL == 32
-  const real magic = 12582912.0f;
-  vec k = x * 1.44269504088896341f + magic;
-  ivec e = (ivec)k << 23;
-  k -= magic;
-  vec r = x - k * 0.693359375f;
-  r -= k * -2.12194440e-4f;
-  vec p = vset(8.3334519073e-3f);
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * (r * r) + r + 1.0f;
-  return vselect((ivec)(x < -87.0f), vzero(), (vec)((ivec)p + e));
+  const real magic = 12582912 + 127, log2e = 1.44269504088896341f;
+  const real c1 = 0.693359375f, c2 = -2.12194440e-4f;
+  x = vmax(vset(-88), x);
+  vec t = x * log2e + magic, k = t - magic, r = x - k * c1;
+  r -= k * c2;
+  vec p = vset(0.008290297351777554f);
+  p = p * r + 0.04189801961183548f;
+  p = p * r + 0.1666763722896576f;
+  p = p * r + 0.4999914765357971f;
+  p = p * r + 0.9999997019767761f;
+  p = p * r + 1;
+  return p * (vec)((ivec)t << 23);
 #else
   return vexp(x);
 #endif

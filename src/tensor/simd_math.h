@@ -43,8 +43,6 @@ static inline vec vlog2 (vec x) { return (vec)SLEEF(log2, _u10)((fov_Mvec)x); }
 static inline vec vlog1p (vec x) { return (vec)SLEEF(log1p, _u10)((fov_Mvec)x); }
 static inline vec vexp2 (vec x) { return (vec)SLEEF(exp2, _u10)((fov_Mvec)x); }
 static inline vec vexpm1 (vec x) { return (vec)SLEEF(expm1, _u10)((fov_Mvec)x); }
-static inline vec vsin (vec x) { return (vec)SLEEF(sin, _u10)((fov_Mvec)x); }
-static inline vec vcos (vec x) { return (vec)SLEEF(cos, _u10)((fov_Mvec)x); }
 static inline vec vtan (vec x) { return (vec)SLEEF(tan, _u10)((fov_Mvec)x); }
 static inline vec vtanh (vec x) { return (vec)SLEEF(tanh, _u10)((fov_Mvec)x); }
 static inline vec vsinh (vec x) { return (vec)SLEEF(sinh, _u10)((fov_Mvec)x); }
@@ -62,6 +60,56 @@ static inline vec vpow (vec x, vec p) {
 }
 static inline vec vatan2 (vec y, vec x) {
   return (vec)SLEEF(atan2, _u10)((fov_Mvec)y, (fov_Mvec)x);
+}
+
+/* sin(x + (h - k) pi) = (-1)^k sin(r), r = x - h pi with h = k or k + 1/2
+ * nearest to x/pi: pi in three parts, each product fused, so that r keeps its
+ * relative accuracy at the zeros.  sin r = r + r^3 q(r^2) on |r| <= pi/2, q by
+ * Remez exchange (relative error 6e-9 in f32, 3e-19 in f64).  Without fused
+ * multiply-add, and beyond 'far', SLEEF. */
+#if FOV_LEVEL > 0
+static inline vec vsin_shifted (vec x, real shift) {
+#if FOV_REAL == 32
+  const real magic = 12582912, per_pi = 0.31830987334251404f;
+  const real c1 = 3.1415927410125732f, c2 = -8.742277657347586e-08f,
+             c3 = -3.4302490200117637e-15f;
+  static const real q[] = { -0.16666659712791443f, 0.008333064615726471f,
+                            -0.00019809475634247065f, 2.605481540740584e-06f };
+#else
+  const real magic = 6755399441055744.0, per_pi = 0.3183098861837907;
+  const real c1 = 3.141592653589793, c2 = 1.2246467991473532e-16, c3 = -2.994769810131746e-33;
+  static const real q[] = {
+    -0.16666666666666666, 0.008333333333333193, -0.00019841269841208478,
+    2.7557319211006616e-06, -2.5052106860537487e-08, 1.6058939074989628e-10,
+    -7.642974713860469e-13, 2.720994740342961e-15 };
+#endif
+  enum { N = sizeof q / sizeof *q, top = 8 * sizeof(real) - 1 };
+  vec t = (shift != 0 ? x * per_pi - shift : x * per_pi) + magic, h = t - magic + shift;
+  vec r = x - h * c1;
+  r -= h * c2;
+  r -= h * c3;
+  vec s = r * r, p = vset(q[N - 1]);
+  for (int i = N - 2; i >= 0; i--) p = p * s + q[i];
+  p = p * (r * s) + r;
+  return (vec)((ivec)p ^ ((ivec)t << top));
+}
+#endif
+
+static inline vec vsin (vec x) {
+#if FOV_LEVEL > 0
+  const real far = FOV_REAL == 32 ? 1e4f : 1e6;
+  if (!__builtin_expect(vbeyond(x, far), 0)) return vsin_shifted(x, 0);
+#endif
+  return (vec)SLEEF(sin, _u10)((fov_Mvec)x);
+}
+
+/* cos(x) = sin(x + pi/2) = -sin(x - h pi) (-1)^k, h = k + 1/2. */
+static inline vec vcos (vec x) {
+#if FOV_LEVEL > 0
+  const real far = FOV_REAL == 32 ? 1e4f : 1e6;
+  if (!__builtin_expect(vbeyond(x, far), 0)) return -vsin_shifted(x, (real)0.5);
+#endif
+  return (vec)SLEEF(cos, _u10)((fov_Mvec)x);
 }
 
 #endif
