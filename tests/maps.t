@@ -172,17 +172,19 @@ for _, estimator in ipairs { "positive", "hyperbolic", "trig" } do
 end
 tap.ok(gap(flat(fv.map("favor", { dim = 16, seed = 1, sampler = "iid" }).W),
            flat(fv.map("favor", { dim = 16, seed = 2, sampler = "iid" }).W)) > 0.1, "another seed, another W")
-do -- unbiased with the default scale: E over seeds of phi(q).phi(k) is exp(q.k / sqrt(d))
+for _, sampler in ipairs { "iid", "orthogonal" } do
+  -- unbiased with the default scale: E over seeds of phi(q).phi(k) is exp(q.k / sqrt(d))
   local a, b = f64 { { 0.5, -0.4, 0.3, 0.2 } }, f64 { { 0.1, 0.6, -0.5, 0.4 } }
   local want = math.exp(dot(flat(a), flat(b)) / 2)
   local mean, square, S = 0, 0, 400
   for seed = 1, S do
-    local phi = fv.map("favor", { dim = 4, features = 16, sampler = "iid", seed = seed })
-    local v = dot(flat(phi(a)), flat(phi(b)))
-    mean, square = mean + v / S, square + v * v / S
+    local phi = fv.map("favor", { dim = 4, features = 16, sampler = sampler, seed = seed })
+    local u = dot(flat(phi(a)), flat(phi(b)))
+    mean, square = mean + u / S, square + u * u / S
   end
   local z = (mean - want) / math.sqrt((square - mean ^ 2) / S)
-  tap.ok(math.abs(z) < 4, "phi(q).phi(k) estimates exp(q.k / sqrt(d))", "%.5f for %.5f: %.1f s.e.", mean, want, z)
+  tap.ok(math.abs(z) < 4, sampler .. ": phi(q).phi(k) estimates exp(q.k / sqrt(d))",
+         "%.5f for %.5f: %.1f s.e.", mean, want, z)
 end
 matches(fv.map("dpfp", { nu = 2 })(f64 { { 1, 2, -3 } }), { 3, 2, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0 }, 0, "map dpfp")
 tap.is(fv.map("dpfp", { nu = 2, dim = 3 }).features, 12, "map dpfp knows M when it knows d")

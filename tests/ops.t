@@ -277,7 +277,7 @@ for _, name in ipairs(names) do
       tap.raises("bad argument #" .. last .. " to '" .. name .. "' %(" .. a.name .. ": expected %(",
                  name .. ": a misfit names argument, expected and got", op, table.unpack(bad))
     end
-    bad[last] = fv.zeros({ 2, 2 }, { dtype = "i64" })
+    bad[last] = fv.zeros(core_shape(a, tied, true), { dtype = "i64" })
     if not a.dtype then
       tap.raises(a.name .. ": expected f32", name .. ": refuses integers", op, table.unpack(bad))
     end
