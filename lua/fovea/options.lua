@@ -73,6 +73,15 @@ function options.declare(list, who, level)
   return spec
 end
 
+--- The declarations 'a', then those of 'b' whose names are new.
+function options.join(a, b)
+  local list = table.move(a, 1, #a, 1, {})
+  for _, o in ipairs(b) do
+    if not a.by[o.name] then list[#list + 1] = o end
+  end
+  return options.declare(list, "options", 2)
+end
+
 --- The type of a value as options name it.
 function options.type(v)
   local t = type(v)

@@ -20,36 +20,49 @@ local options = require "fovea.options"
 
 local registry = { all = {} }
 
+--- Fields of an entry and their types.  'extend' is for entries that hand options on to
+--- another: extend(given) lists further declarations.
 local fields = { name = "string", doc = "string", ref = "string", caps = "string",
-                 options = "table", build = "function", example = "string" }
+                 options = "table", build = "function", example = "string", extend = "function" }
 
-local optional = { ref = true, caps = true, options = true, example = true }
+local required = { name = true, doc = true, build = true }
 
 --- Checks an entry and normalises it: options declared, caps as a set.  'extra' are
---- further fields it may have, 'common' options every entry of the kind has.
+--- further fields it may have by type ("options" is a list of declarations), 'common'
+--- options every entry of the kind has.
 local function prepare(entry, kind, extra, common, level)
   if type(entry) ~= "table" then
     error(("%s: expected an entry (a table), got %s"):format(kind, type(entry)), level)
   end
   local who = ("%s '%s'"):format(kind, tostring(entry.name))
-  for field, want in pairs(fields) do
-    local got = type(entry[field])
-    if got ~= want and not (optional[field] and got == "nil") then
-      error(("%s: field '%s': expected a %s, got %s"):format(who, field, want, got), level)
+  local all = setmetatable({}, { __index = fields })
+  for field, want in pairs(extra) do all[field] = want end
+  for field in pairs(required) do
+    if entry[field] == nil then
+      error(("%s: field '%s': expected a %s, got nil"):format(who, field, all[field]), level)
     end
   end
-  local list = table.move(common, 1, #common, 1, {})
-  table.move(entry.options or {}, 1, #(entry.options or {}), #list + 1, list)
-  local e = { options = options.declare(list, who, level + 1), kind = kind, caps = {} }
-  for word in (entry.caps or ""):gmatch("%S+") do e.caps[word] = true end
   for field, value in pairs(entry) do
-    if not fields[field] and not extra[field] then
+    local want = all[field]
+    if not want then
       local names = {}
       for f in pairs(fields) do names[#names + 1] = f end
       for f in pairs(extra) do names[#names + 1] = f end
       error(("%s: unknown field '%s'%s"):format(who, tostring(field), options.hint(field, names)), level)
+    elseif type(value) ~= (want == "options" and "table" or want) then
+      error(("%s: field '%s': expected a %s, got %s"):format(who, field, want, type(value)), level)
     end
-    if field ~= "caps" and field ~= "options" then e[field] = value end
+  end
+  local own = options.declare(entry.options or {}, who, level + 1)
+  local e = { options = options.join(common, own), kind = kind, caps = {} }
+  for word in (entry.caps or ""):gmatch("%S+") do e.caps[word] = true end
+  for field, want in pairs(extra) do
+    if want == "options" then
+      e[field] = options.declare(entry[field] or {}, who .. ": " .. field, level + 1)
+    end
+  end
+  for field, value in pairs(entry) do
+    if field ~= "caps" and e[field] == nil then e[field] = value end
   end
   return e
 end
@@ -73,17 +86,19 @@ local function missing(self, field)
 end
 
 local function tostring_(self)
-  local text = self.kind .. " " .. self.name .. " " .. options.text(self.entry.options, self.options)
+  local text = self.kind .. " " .. self.name .. " " .. options.text(self.spec, self.options)
   return text .. "\n" .. self.doc:match("[^\n]*")
 end
 
 local function call(self, ...) return self.call(self, ...) end
 
 --- Gives the table 'object' the face every made thing has: kind, name, doc,
---- ref, caps, options (the values), entry, cost; callable and printable.
-local function face(object, entry, values)
+--- ref, caps, options (the values), spec (their declarations), entry, cost; callable
+--- and printable.
+local function face(object, entry, values, spec)
   object.kind, object.name, object.doc, object.ref = entry.kind, entry.name, entry.doc, entry.ref or ""
-  object.caps, object.options, object.entry = object.caps or entry.caps, values, entry
+  object.caps, object.options = object.caps or entry.caps, values
+  object.entry, object.spec = entry, spec
   object.cost = object.cost or function()
     error(("%s '%s' has no cost function"):format(entry.kind, entry.name), 2)
   end
@@ -96,10 +111,11 @@ end
 --- all entries share; def.source(), entries that come from elsewhere;
 --- def.prepare(values, name, level), before build; def.finish(object, entry), after.
 function registry.new(def)
+  local common = options.declare(def.common or {}, def.kind, 2)
   local self, entries, listed = { kind = def.kind }, {}, false
 
   local function add(entry, level)
-    local e = prepare(entry, def.kind, def.extra or {}, def.common or {}, level + 1)
+    local e = prepare(entry, def.kind, def.extra or {}, common, level + 1)
     entries[e.name] = e
     return e
   end
@@ -165,12 +181,16 @@ function registry.new(def)
   function self.make(name, given, level)
     level = (level or 2) + 1
     local entry = find(name, level)
-    local values = options.read(entry.options, given, entry.name, level)
+    local spec = entry.options
+    if entry.extend and (given == nil or type(given) == "table") then
+      spec = options.join(spec, entry.extend(given or {}))
+    end
+    local values = options.read(spec, given, entry.name, level)
     if def.prepare then def.prepare(values, entry.name, level) end
     local object = entry.build(values, entry.name)
     if type(object) ~= "table" or getmetatable(object) then return object end
     if def.finish then def.finish(object, entry) end
-    return face(object, entry, values)
+    return face(object, entry, values, spec)
   end
 
   registry.all[#registry.all + 1] = self

@@ -1,0 +1,54 @@
+--- fv.attention(name, options): attention operators, exact, approximate and controls.
+---
+--- attend = fv.attention("nystrom", {landmarks=64})
+--- o, info = attend(q (..., n, d), k (..., m, d), v (..., m, e), {causal=, key_length=, ...})
+---
+--- Leading dimensions are batch and heads; k and v may have fewer heads than q if they divide
+--- them. key_length counts the valid keys, one number for each entry of the first dimension
+--- or one for all. A method without a causal form raises on causal=true. info.path says what
+--- ran ("exact", "approximate" or "control"), info.flops what it cost.
+
+local options = require "fovea.options"
+
+local function text(x) return "(" .. table.concat({ x:shape() }, ",") .. ")" end
+
+--- Shapes that every method needs; level as error takes it.
+local function check(name, q, k, v, level)
+  local function bad(i, arg, want, got)
+    error(("bad argument #%d to '%s' (%s: expected %s, got %s)"):format(i, name, arg, want, got), level + 1)
+  end
+  for i, x in ipairs { q or false, k or false, v or false } do
+    local arg = ("qkv"):sub(i, i)
+    if options.type(x) ~= "tensor" then
+      bad(i, arg, "a tensor", x and options.type(x) or "no value")
+    elseif x:ndim() < 2 then
+      bad(i, arg, "(..., n, d)", text(x))
+    end
+  end
+  local d, m = q:size(-1), k:size(-2)
+  if k:size(-1) ~= d then bad(2, "k", ("(m,d=%d)"):format(d), text(k)) end
+  if v:size(-2) ~= m then bad(3, "v", ("(m=%d,e)"):format(m), text(v)) end
+end
+
+--- What every attention object gets: checks, options of a call, the bill.
+local function finish(object, entry)
+  local attend = object.attend
+  object.call = function(_, q, k, v, given, more)
+    check(entry.name, q, k, v, 2)
+    if more ~= nil then error(entry.name .. ": expected q, k, v and options, got more", 2) end
+    local c = options.read(entry.call, given, entry.name, 3)
+    if c.causal and entry.acausal then
+      error(("%s: option 'causal': no causal form: %s"):format(entry.name, entry.acausal), 2)
+    end
+    local o, info, bill = attend(q, k, v, c)
+    local n, e = q:size(-2), v:size(-1)
+    bill = bill or object:cost { n = n, m = k:size(-2), d = q:size(-1), e = e, causal = c.causal }
+    info.method, info.flops = entry.name, n * e == 0 and 0 or o:numel() // (n * e) * bill.flops
+    return o, info
+  end
+end
+
+return require "fovea.registry".new {
+  kind = "attention", folder = "fovea.attention", finish = finish,
+  extra = { call = "options", acausal = "string" }
+}

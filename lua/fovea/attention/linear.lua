@@ -1,0 +1,43 @@
+--- o_i = sum_j phi(q_i).phi(k_j) v_j / (sum_j phi(q_i).phi(k_j) + guard)
+
+local fv = require "fovea"
+local features = require "fovea.features"
+
+return {
+  name = "linear",
+  doc = "Linear attention on the features of any map, in time linear in n.\n"
+     .. "map is a name (its options then go here too; dim is taken from q), a map object, or\n"
+     .. "a function of a tensor.",
+  ref = "Katharopoulos et al. 2020, arXiv:2006.16236",
+  caps = "causal grouped linear_in_v order_equivariant",
+  options = {
+    { "map", "string|map|function", "elu1", "the feature map phi" },
+    { "normalize", "boolean", true, "divide by the sum of the weights" },
+    { "guard", "number", 0, "added to that sum; for maps whose features can all be zero", lo = 0 }
+  },
+  extend = function(given)
+    local map = given.map or "elu1"
+    return type(map) == "string" and fv.map.entry(map).options or {}
+  end,
+  call = features.call,
+  example = 'o = fv.attention("linear", {map="dpfp", nu=3, guard=1e-6})(q, k, v, {causal=true})',
+  build = function(opt)
+    local pick = type(opt.map) == "string" and features.maker(opt.map, opt) or function() return opt.map end
+    return {
+      attend = function(q, k, v, c)
+        local phi = pick(q:size(-1))
+        local fq, fk = phi(q), phi(k)
+        local M = fq:size(-1)
+        local o = fv.linear_attention(fq, fk, v, { causal = c.causal, key_length = c.key_length,
+                                                   normalize = opt.normalize, eps = opt.guard })
+        return o, { path = "approximate", features = M }, features.cost(phi, M, features.sizes(q, k, v))
+      end,
+      cost = function(_, s)
+        local phi = pick(s.d)
+        local M = type(phi) == "table" and phi.features
+        if not M then error("linear: cost: the map does not tell its number of features", 2) end
+        return features.cost(phi, M, s)
+      end
+    }
+  end
+}

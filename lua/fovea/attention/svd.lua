@@ -1,0 +1,39 @@
+--- o = A_r v, A_r the best matrix of rank r next to A = softmax(scale q k')
+
+local fv = require "fovea"
+local heads = require "fovea.heads"
+
+return {
+  name = "svd",
+  doc = "Control: the best approximation of the attention matrix of a given rank.\n"
+     .. "No method of that rank has a smaller Frobenius error of the matrix. It is computed\n"
+     .. "from the exact matrix, in time O(n^3).",
+  ref = "Eckart & Young 1936",
+  caps = "grouped linear_in_v order_equivariant",
+  options = { { "rank", "integer", 64, "rank r", lo = 1 } },
+  acausal = "the factors mix all rows",
+  call = {
+    { "causal", "boolean", false, "false: there is no causal form" },
+    { "key_length", "integer|tensor", nil, "number of valid keys" },
+    { "scale", "number", nil, "factor of q.k; 1/sqrt(d) unless given" }
+  },
+  example = 'o = fv.attention("svd", {rank=64})(q, k, v)',
+  build = function(opt)
+    return {
+      attend = function(q, k, v, c)
+        local A = fv.softmax_attention(q, k, fv.eye(k:size(-2), { dtype = q:dtype() }), c)
+        local r = math.min(opt.rank, A:size(-1), A:size(-2))
+        local U, S, Vt = fv.svd(A)
+        local right = Vt:slice(-2, 1, r):matmul(heads.match(v, q))
+        return (U:slice(-1, 1, r) * S:slice(-1, 1, r):unsqueeze(-2)):matmul(right),
+               { path = "control", rank = r }
+      end,
+      cost = function(_, s)
+        local all = fv.ops.softmax_attention:cost { n = s.n, m = s.m, d = s.d, e = s.m }
+        local short, long = math.min(s.n, s.m), math.max(s.n, s.m)
+        all.flops = all.flops + 6 * long * short ^ 2 + 20 * short ^ 3 + 2 * opt.rank * (s.n + s.m) * s.e
+        return all
+      end
+    }
+  end
+}

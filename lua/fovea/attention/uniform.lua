@@ -1,0 +1,27 @@
+--- o_i = mean of the values query i may see
+
+local fv = require "fovea"
+local heads = require "fovea.heads"
+
+return {
+  name = "uniform",
+  doc = "Uniform averaging: every visible value gets the same weight. The control that any\n"
+     .. "method has to beat. Linear attention with one constant feature.",
+  caps = "causal grouped linear_in_v order_equivariant rows_sum_to_one nonneg",
+  call = {
+    { "causal", "boolean", false, "average over the keys up to the query" },
+    { "key_length", "integer|tensor", nil, "number of valid keys" }
+  },
+  example = 'o = fv.attention("uniform")(q, k, v)',
+  build = function()
+    return {
+      attend = function(q, k, v, c)
+        local dtype = { dtype = q:dtype() }
+        local one_q = fv.ones(heads.shape(q, q:size(-2), 1), dtype)
+        local one_k = fv.ones(heads.shape(k, k:size(-2), 1), dtype)
+        return (fv.linear_attention(one_q, one_k, v, c)), { path = "control" }
+      end,
+      cost = function(_, s) return fv.ops.linear_attention:cost { n = s.n, m = s.m, f = 1, e = s.e } end
+    }
+  end
+}

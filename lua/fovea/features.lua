@@ -1,0 +1,43 @@
+--- Attention on features: what the linear methods share.
+
+local fv = require "fovea"
+
+local features = {}
+
+--- Options of a call.
+features.call = {
+  { "causal", "boolean", false, "hide the keys after each query" },
+  { "key_length", "integer|tensor", nil, "number of valid keys" }
+}
+
+--- A function of d that gives the map called 'name' for inputs of that width; 'opt'
+--- holds its options among others.
+function features.maker(name, opt)
+  local entry, made, rest = fv.map.entry(name), {}, {}
+  for _, o in ipairs(entry.options) do rest[o.name] = opt[o.name] end
+  return function(d)
+    if not made[d] then
+      if entry.options.by.dim and not opt.projection then rest.dim = opt.dim or d end
+      made[d] = fv.map(name, rest)
+    end
+    return made[d]
+  end
+end
+
+--- Cost of phi(q), phi(k) and of linear attention on M features, as operators give it.
+function features.cost(phi, M, s)
+  local total = fv.ops.linear_attention:cost { n = s.n, m = s.m, f = M, e = s.e }
+  if type(phi) == "table" and phi.kind == "map" then
+    for _, n in ipairs { s.n, s.m } do
+      for what, count in pairs(phi:cost { n = n, d = s.d }) do total[what] = total[what] + count end
+    end
+  end
+  return total
+end
+
+--- The sizes of one problem.
+function features.sizes(q, k, v)
+  return { n = q:size(-2), m = k:size(-2), d = q:size(-1), e = v:size(-1) }
+end
+
+return features
