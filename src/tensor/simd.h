@@ -119,6 +119,22 @@ static inline vec vsqrt (vec a) {
 #endif
 }
 
+/* a b + c, fused where the level can: for sums whose rounding must not depend
+ * on which product the compiler would fuse. */
+static inline vec vfma (vec a, vec b, vec c) {
+#if FOV_LEVEL == 2 && FOV_REAL == 32
+  return (vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif FOV_LEVEL == 2
+  return (vec)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif FOV_LEVEL == 1 && FOV_REAL == 32
+  return (vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif FOV_LEVEL == 1
+  return (vec)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#else
+  return a * b + c;
+#endif
+}
+
 /* Sum and maximum over lanes, by halves: a fixed order. */
 static inline real vsum (vec v) {
   real x[FOV_VBYTES / sizeof(real)];

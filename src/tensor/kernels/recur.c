@@ -1,0 +1,229 @@
+/* recur.c -- the time-blocked recurrence; see recur.h.
+ *
+ * A block of TB tokens makes one pass over the rows of the state: a row waits
+ * in registers while every token of the block writes and reads it, and the TB
+ * outputs live in registers for the whole pass.  So a row is loaded and stored
+ * once per TB tokens, and no token-by-token products are needed.  The state is
+ * packed in panels of NV vectors; large states go in groups of ROWS rows that
+ * stay in L1 for TIME tokens. */
+#include "tensor/recur.h"
+
+#include "base/pool.h"
+#include "tensor/tile.h"
+
+enum { TB = 6, NV = FOV_NREG / 8, ROWS = 64, TIME = 96 };
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* Some tokens on some rows of one panel. */
+typedef struct Strip {
+  ptrdiff_t n, rows;
+  real *s;                        /* packed: rows of the panel's width */
+  const real *q, *k, *v, *a;
+  ptrdiff_t ldq, ldk, ldv, lda, row_a;
+  real *o;
+  ptrdiff_t ldo;
+  bool load;                      /* o continues instead of starting at 0 */
+} Strip;
+
+/* tb <= TB tokens from 't0' on a panel of nv <= NV vectors. */
+INLINE void block (const int tb, const int nv, const fov_Gate gate, const bool exclusive,
+                   const Strip *p, ptrdiff_t t0) {
+  const ptrdiff_t line = 64 / (ptrdiff_t)sizeof(real);
+  const ptrdiff_t ldq = p->ldq, ldk = p->ldk, ldv = p->ldv, lda = p->lda, ldo = p->ldo;
+  const ptrdiff_t rows = p->rows, row_a = p->row_a;
+  const real *q = p->q + t0 * ldq, *k = p->k + t0 * ldk, *v = p->v + t0 * ldv;
+  const real *a = gate == FOV_FREE ? NULL : p->a + t0 * lda;
+  real *o = p->o + t0 * ldo, *s = p->s;
+  vec O[TB][NV];
+  UNROLL(8) for (int t = 0; t < tb; t++)
+    UNROLL(8) for (int j = 0; j < nv; j++)
+      O[t][j] = p->load ? vload(o + t * ldo + j * VL) : vzero();
+  for (ptrdiff_t i = 0; i < rows; i++, s += nv * VL) {
+    vec S[NV];
+    /* the next block's lines, one at a time: a burst would fill the buffers */
+    const ptrdiff_t ahead = tb + i % tb, at = i / tb * line;
+    if (tb == TB && at < rows) {
+      __builtin_prefetch(q + ahead * ldq + at);
+      __builtin_prefetch(k + ahead * ldk + at);
+      if (at < nv * VL) {
+        __builtin_prefetch(v + ahead * ldv + at);
+        __builtin_prefetch(o + ahead * ldo + at, 1);
+      }
+    }
+    UNROLL(8) for (int j = 0; j < nv; j++) S[j] = vload(s + j * VL);
+    UNROLL(8) for (int t = 0; t < tb; t++) {
+      const vec qi = vset(q[t * ldq + i]), ki = vset(k[t * ldk + i]);
+      const vec ai = gate == FOV_ROWS ? vset(a[t * lda + i * row_a]) : vzero();
+      UNROLL(8) for (int j = 0; j < nv; j++) {
+        if (exclusive) O[t][j] = vfma(qi, S[j], O[t][j]);
+        if (gate == FOV_ROWS) S[j] *= ai;
+        if (gate == FOV_COLS) S[j] *= vload(a + t * lda + j * VL);
+        S[j] = vfma(ki, vload(v + t * ldv + j * VL), S[j]);
+        if (!exclusive) O[t][j] = vfma(qi, S[j], O[t][j]);
+      }
+    }
+    UNROLL(8) for (int j = 0; j < nv; j++) vstore(s + j * VL, S[j]);
+  }
+  UNROLL(8) for (int t = 0; t < tb; t++)
+    UNROLL(8) for (int j = 0; j < nv; j++) vstore(o + t * ldo + j * VL, O[t][j]);
+}
+
+INLINE void strip (const int nv, const fov_Gate gate, const bool exclusive, const Strip *p) {
+  ptrdiff_t t = 0;
+  for (; t + TB <= p->n; t += TB) block(TB, nv, gate, exclusive, p, t);
+  for (; t < p->n; t++) block(1, nv, gate, exclusive, p, t);
+}
+
+#define STRIP(name, nv, gate, exclusive) \
+  static void name (const Strip *p) { strip(nv, gate, exclusive, p); }
+#define STRIPS(nv) \
+  STRIP(free_in_##nv, nv, FOV_FREE, false) STRIP(free_ex_##nv, nv, FOV_FREE, true) \
+  STRIP(rows_in_##nv, nv, FOV_ROWS, false) STRIP(rows_ex_##nv, nv, FOV_ROWS, true) \
+  STRIP(cols_in_##nv, nv, FOV_COLS, false) STRIP(cols_ex_##nv, nv, FOV_COLS, true)
+#define STRIPS_OF(nv) \
+  { { free_in_##nv, free_ex_##nv }, { rows_in_##nv, rows_ex_##nv }, { cols_in_##nv, cols_ex_##nv } }
+
+STRIPS(1)
+STRIPS(2)
+#if FOV_NREG == 32
+STRIPS(4)
+#endif
+
+/* By log2 of the panel's vectors, gate, exclusive. */
+static void (*const strips[][3][2]) (const Strip *) = {
+  STRIPS_OF(1), STRIPS_OF(2),
+#if FOV_NREG == 32
+  STRIPS_OF(4)
+#endif
+};
+
+/* x(rows, width) := y(rows, w), zeros beyond w; rows 'ldy' apart. */
+static void widen (ptrdiff_t rows, ptrdiff_t width, ptrdiff_t w, const real *y, ptrdiff_t ldy,
+                   real *x) {
+  for (ptrdiff_t i = 0; i < rows; i++, x += width, y += ldy) {
+    memcpy(x, y, (size_t)w * sizeof *x);
+    memset(x + w, 0, (size_t)(width - w) * sizeof *x);
+  }
+}
+
+static void narrow (ptrdiff_t rows, ptrdiff_t width, ptrdiff_t w, const real *x, real *y,
+                    ptrdiff_t ldy) {
+  for (ptrdiff_t i = 0; i < rows; i++, x += width, y += ldy)
+    memcpy(y, x, (size_t)w * sizeof *x);
+}
+
+/* Columns [j, j + w) of one recurrence, in a panel of 2^lg vectors. */
+static fov_Status panel (const fov_Recur *r, ptrdiff_t j, ptrdiff_t w, int lg) {
+  const ptrdiff_t width = VL << lg, groups = r->d > 0 ? (r->d + ROWS - 1) / ROWS : 0;
+  const bool padded = w < width, cols = r->gate == FOV_COLS && r->each;
+  const fov_Gate gate = r->gate == FOV_COLS && !r->each ? FOV_ROWS : r->gate;
+  const ptrdiff_t time = padded || groups > 1 ? TIME : r->n;
+  real *s = fov_scratch((size_t)(r->d * width), sizeof *s), *v = NULL, *a = NULL, *o = NULL;
+  if (padded) {
+    v = fov_scratch((size_t)(3 * TIME * width), sizeof *v);
+    if (!v) return FOV_NOMEM;
+    a = v + TIME * width;
+    o = a + TIME * width;
+  }
+  if (!s) return FOV_NOMEM;
+  widen(r->d, width, w, r->s + j, r->e, s);
+  for (ptrdiff_t t = 0; t < r->n; t += time) {
+    const ptrdiff_t n = r->n - t < time ? r->n - t : time;
+    Strip p = {
+      .n = n, .q = r->q + t * r->ldq, .k = r->k + t * r->ldk, .v = r->v + t * r->ldv + j,
+      .ldq = r->ldq, .ldk = r->ldk, .ldv = r->ldv, .lda = r->lda,
+      .row_a = gate == FOV_ROWS ? r->each && r->gate == FOV_ROWS : 0,
+      .o = r->o + t * r->ldo + j, .ldo = r->ldo
+    };
+    if (gate != FOV_FREE) p.a = r->a + t * r->lda + (cols ? j : 0);
+    if (padded) {
+      widen(n, width, w, p.v, r->ldv, v);
+      if (cols) widen(n, width, w, p.a, r->lda, a), p.a = a, p.lda = width;
+      if (r->add) widen(n, width, w, p.o, r->ldo, o);
+      p.v = v, p.o = o, p.ldv = p.ldo = width;
+    }
+    for (ptrdiff_t g = 0; g < groups; g++) {
+      const ptrdiff_t i = r->d * g / groups;
+      Strip at = p;
+      at.rows = r->d * (g + 1) / groups - i;
+      at.s = s + i * width;
+      at.q += i;
+      at.k += i;
+      if (at.row_a) at.a += i;
+      at.load = r->add || g > 0;
+      strips[lg][gate][r->exclusive](&at);
+    }
+    if (padded) narrow(n, width, w, o, r->o + t * r->ldo + j, r->ldo);
+  }
+  narrow(r->d, width, w, s, r->s + j, r->e);
+  return FOV_OK;
+}
+
+typedef struct Job {
+  const fov_Recur *list;
+  int count;
+  bool spread;
+} Job;
+
+/* Vectors of the panel that starts at column j, as a power of two. */
+static int lg_width (const Job *job, const fov_Recur *r, ptrdiff_t j) {
+  int lg = (NV == 4 ? 2 : 1) - job->spread;
+  while (lg > 0 && r->e - j <= VL << (lg - 1)) lg--;
+  return lg;
+}
+
+static fov_Status task (void *arg, ptrdiff_t i) {
+  const Job *job = arg;
+  for (const fov_Recur *r = job->list; r < job->list + job->count; r++)
+    for (ptrdiff_t j = 0; j < r->e; i--) {
+      const int lg = lg_width(job, r, j);
+      const ptrdiff_t w = r->e - j < VL << lg ? r->e - j : VL << lg;
+      if (i == 0) return panel(r, j, w, lg);
+      j += w;
+    }
+  return FOV_OK;
+}
+
+static fov_Status run (const fov_Recur *list, int count, bool spread) {
+  Job job = { list, count, spread };
+  ptrdiff_t tasks = 0;
+  fov_Status s = FOV_OK;
+  for (const fov_Recur *r = list; r < list + count; r++)
+    for (ptrdiff_t j = 0; j < r->e; tasks++) j += VL << lg_width(&job, r, j);
+  if (spread) return fov_parallel(tasks, task, &job);
+  for (ptrdiff_t i = 0; i < tasks && s == FOV_OK; i++) {
+    fov_Mark m = fov_mark();
+    s = task(&job, i);
+    fov_release(m);
+  }
+  return s;
+}
+
+static vec lanes (const real *x, ptrdiff_t n) { return n >= VL ? vload(x) : vload_n(x, n, 0); }
+
+static void normaliser (ptrdiff_t n, ptrdiff_t f, const real *q, const real *k, real *z,
+                        real *den) {
+  for (ptrdiff_t t = 0; t < n; t += VL) {
+    const ptrdiff_t b = n - t < VL ? n - t : VL;
+    vec D[FOV_VBYTES / sizeof(real)];
+    for (ptrdiff_t i = 0; i < VL; i++) D[i] = vzero();
+    for (ptrdiff_t j = 0; j < f; j += VL) {
+      vec Z = lanes(z + j, f - j);
+      for (ptrdiff_t i = 0; i < b; i++) {
+        if (k) Z += lanes(k + (t + i) * f + j, f - j);
+        if (q) D[i] = vfma(Z, lanes(q + (t + i) * f + j, f - j), D[i]);
+      }
+      if (f - j >= VL) vstore(z + j, Z);
+      else vstore_n(z + j, Z, f - j);
+    }
+    for (ptrdiff_t i = 0; q && i < b; i++) den[t + i] = vsum(D[i]);
+  }
+}
+
+static void swap (ptrdiff_t d, ptrdiff_t e, const real *x, real *y) {
+  for (ptrdiff_t i = 0; i < d; i++)
+    for (ptrdiff_t j = 0; j < e; j++) y[j * d + i] = x[i * e + j];
+}
+
+const fov_RecurKernels FOV_BUILD(fov_recur) = { run, normaliser, swap };
