@@ -13,7 +13,7 @@
  * Time O(nmd); scratch nm + n, backward only. */
 #include "ops/op.h"
 #include "tensor/project.h"
-#include "tensor/trig.h"
+#include "tensor/simd_math.h"
 
 enum { GAUSSIAN };
 
@@ -25,17 +25,16 @@ static void rows (const project *p, ptrdiff_t i0, ptrdiff_t count) {
     real *u = p->U + i * p->ldu, *v = u + p->m, h = (real)root;
     if (c->opt[GAUSSIAN] == 0)
       h = (real)(exp(0.5 * (double)project_dot(x, x, p->d)) * root);
-    vec s, k;
     ptrdiff_t j = 0;
     for (; j + VL <= p->m; j += VL) {
-      vsincos(vload(u + j), &s, &k);
-      vstore(u + j, s * h);
-      vstore(v + j, k * h);
+      const vec a = vload(u + j);
+      vstore(u + j, vsin(a) * h);
+      vstore(v + j, vcos(a) * h);
     }
     if (j < p->m) {
-      vsincos(vload_n(u + j, p->m - j, 0), &s, &k);
-      vstore_n(u + j, s * h, p->m - j);
-      vstore_n(v + j, k * h, p->m - j);
+      const vec a = vload_n(u + j, p->m - j, 0);
+      vstore_n(u + j, vsin(a) * h, p->m - j);
+      vstore_n(v + j, vcos(a) * h, p->m - j);
     }
   }
 }
