@@ -199,10 +199,10 @@ for _, causal in ipairs { false, true } do
   end
 end
 do -- long vectors: every feature under- or overflows, the logarithms do not
-  local big = fv.attention("favor", { features = 32, sampler = "iid" })(q:to "f32" * 40, k:to "f32" * 40, v:to "f32")
+  local big, info = fv.attention("favor", { features = 32, sampler = "iid" })(q:to "f32" * 40, k:to "f32" * 40, v:to "f32")
   local hi, lo = v:max():item(), v:min():item()
-  tap.ok(big:max():item() <= hi * 1.0001 and big:min():item() >= lo * 1.0001 and big:isnan():any():item() == 0,
-         "favor at |q| = 100: finite averages of the values")
+  tap.ok(big:max():item() <= hi * 1.0001 and big:min():item() >= lo * 1.0001 and big:isnan():any():item() == 0
+         and info.log_domain, "favor at |q| = 100: finite averages of the values")
 end
 
 -- heads: k and v with fewer; batch
