@@ -61,4 +61,12 @@ for path in io.popen("ls src/ops/*.c"):lines() do
   end
 end
 
+-- the annotations are those the definitions give now
+do
+  local file = io.open "lua/fovea/meta.lua"
+  local text = file and file:read "a" or ""
+  if file then file:close() end
+  tap.ok(text == require("fovea.stubs").text(), "lua/fovea/meta.lua is fresh", "run 'make stubs'")
+end
+
 tap.done()
