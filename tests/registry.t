@@ -105,6 +105,10 @@ tap.raises("no field 'call'", "what has no call is not callable", function() ret
 tap.raises("fv has no field 'mapp' %(did you mean 'map'%?%)", "fv is strict", function() return fv.mapp end)
 tap.raises("fv has no field 'options'", "internals are not fields", function() return fv.options end)
 
+local listed = {}
+for _, name in ipairs(getmetatable(fv).__names()) do listed[name] = true end
+tap.ok(listed.zeros and listed.attention and listed.softmax_attention, "what is not loaded yet is listed too")
+
 -- help
 local help = require "fovea.help"
 tap.ok(help.text("favor"):find("features", 1, true) and help.text("favor"):find("2009.14794", 1, true),

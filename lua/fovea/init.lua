@@ -6,16 +6,19 @@
 
 local fv = require "fovea.core"
 
-local function unknown(name)
-  local names = {}
-  for key in pairs(fv) do names[#names + 1] = key end
-  for key in pairs(require "fovea.parts") do names[#names + 1] = key end
-  return ("fv has no field '%s'%s"):format(tostring(name), require "fovea.options".hint(name, names))
+--- Every field there is, loaded or not; completion at the prompt asks too.
+local function names()
+  local list = {}
+  for key in pairs(fv) do list[#list + 1] = key end
+  for key in pairs(require "fovea.parts") do list[#list + 1] = key end
+  return list
 end
 
-return setmetatable(fv, { __index = function(_, name)
+return setmetatable(fv, { __names = names, __index = function(_, name)
   local part = require "fovea.parts"[name]
-  if not part then error(unknown(name), 2) end
+  if not part then
+    error(("fv has no field '%s'%s"):format(tostring(name), require "fovea.options".hint(name, names())), 2)
+  end
   local value = require("fovea." .. part.module)
   if part.module ~= name then value = value[name] end
   rawset(fv, name, value)
