@@ -108,7 +108,9 @@ void fov_open_view (lua_State *L);      /* view.c: reshape, transpose, slice */
 __attribute__((weak)) void fov_open_math (lua_State *L);      /* math.c: elementwise */
 void fov_open_reduce (lua_State *L);    /* reduce.c: sums, extremes, softmax; opened by math.c */
 __attribute__((weak)) void fov_open_linalg (lua_State *L);    /* linalg.c: matmul, LAPACK, einsum */
-__attribute__((weak)) void fov_open_index (lua_State *L);     /* index.c: gather, sort, cat, ... */
+__attribute__((weak)) void fov_open_index (lua_State *L);     /* index.c: gather, scatter, where */
+void fov_open_join (lua_State *L);      /* join.c: cat, pad, roll, flip, ... */
+void fov_open_order (lua_State *L);     /* order.c: sort, topk, searchsorted */
 void fov_open_ops (lua_State *L);       /* ops.c: the operator dispatcher */
 void fov_open_tape (lua_State *L);      /* tape.c: where calls meet the tape */
 __attribute__((weak)) void fov_open_rng (lua_State *L);       /* rng.c: streams */
