@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -25,7 +24,7 @@ struct fov_Region {
 };
 
 static struct fov_Region *_Atomic regions;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static atomic_flag busy = ATOMIC_FLAG_INIT;   /* held while the list changes */
 static struct sigaction before;
 static uintptr_t page;
 
@@ -50,15 +49,15 @@ static void onbus (int sig, siginfo_t *info, void *context) {
 
 static void guard (void) {
   struct sigaction sa = { .sa_sigaction = onbus, .sa_flags = SA_SIGINFO | SA_RESTART };
+  if (page) return;
   page = (uintptr_t)sysconf(_SC_PAGESIZE);
   sigemptyset(&sa.sa_mask);
   sigaction(SIGBUS, &sa, &before);
 }
 
 static struct fov_Region *enter (char *x, size_t n, const char *path) {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
-  pthread_once(&once, guard);
-  pthread_mutex_lock(&lock);
+  while (atomic_flag_test_and_set(&busy));
+  guard();
   struct fov_Region *r = regions;
   while (r && r->x) r = r->next;
   if (!r && (r = calloc(1, sizeof *r))) {
@@ -72,7 +71,7 @@ static struct fov_Region *enter (char *x, size_t n, const char *path) {
     r->n = n;
     r->x = x;
   }
-  pthread_mutex_unlock(&lock);
+  atomic_flag_clear(&busy);
   return r;
 }
 
