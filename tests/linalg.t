@@ -97,6 +97,10 @@ for _, dtype in ipairs { "f32", "f64" } do
            dtype .. " a permuted batch")
   local heads = p:permute(1, 3, 2, 4)        -- (2,4,3,5): rows are heads apart
   tap.near(heads:matmul(q[1])[2][4], naive(heads[2][4], q[1]), 0, dtype .. " permuted heads")
+  local gaps = integers(dtype, 8, 10):slice(1, 1, 8, 2):slice(2, 1, 10, 2)    -- (4,5)
+  tap.near(gaps:matmul(q)[3], naive(gaps, q[3]), 0, dtype .. " one strided left operand for all")
+  tap.near(p[1]:matmul(gaps:t())[2], naive(p[1][2], gaps:t()), 0,
+           dtype .. " one strided right operand for all")
   tap.near(p[1]:unsqueeze(2):expand(3, 7, 4, 5):matmul(q[3])[2][6], naive(p[1][2], q[3]), 0,
            dtype .. " an expanded batch")
 
@@ -114,11 +118,14 @@ tap.near(integers("f32", 3, 2):matmul(integers("f64", 2, 2)),
          naive(integers("f32", 3, 2), integers("f64", 2, 2)), 0, "and its value")
 
 -- sizes that are cut into tiles, in every direction; checked at a few places
--- against an f64 sum.  k terms below 1: error at most about k/2 roundings.
-for _, s in ipairs { { 700, 64, 700 }, { 1, 3000, 900 }, { 900, 3000, 1 }, { 40, 9000, 40 },
-                     { 513, 300, 260 } } do
-  local m, k, n = table.unpack(s)
-  local a, b = reals("f32", m, k), reals("f32", k, n)
+-- against an f64 sum.  k terms below 1: error at most about k/2 roundings, twice
+-- that between two orders of summation.
+for _, s in ipairs { { "f32", 700, 64, 700 }, { "f32", 1, 3000, 900 }, { "f32", 900, 3000, 1 },
+                     { "f32", 40, 9000, 40 }, { "f32", 513, 300, 260 }, { "f32", 100, 4000, 70 },
+                     { "f64", 210, 400, 205 }, { "f64", 100, 4000, 70 } } do
+  local dtype, m, k, n = table.unpack(s)
+  local tol = k * (dtype == "f32" and 3e-8 or 1.2e-16)
+  local a, b = reals(dtype, m, k), reals(dtype, k, n)
   local c = a:matmul(b)
   local worst = 0
   for i = 1, m, math.max(1, m // 5) do
@@ -128,7 +135,23 @@ for _, s in ipairs { { 700, 64, 700 }, { 1, 3000, 900 }, { 900, 3000, 1 }, { 40,
       worst = math.max(worst, math.abs(c:get(i, j) - want))
     end
   end
-  tap.ok(worst < k * 3e-8, ("(%d,%d) (%d,%d): error %.1e"):format(m, k, k, n, worst))
+  tap.ok(worst < tol, ("%s (%d,%d) (%d,%d): error %.1e"):format(dtype, m, k, k, n, worst))
+  local ac, bc = a:t():contiguous():t(), b:t():contiguous():t()   -- stored by columns
+  for _, other in ipairs { ac:matmul(b), a:matmul(bc), ac:matmul(bc), bc:t():matmul(ac:t()):t() } do
+    worst = math.max(worst, (other - c):abs():max():item())
+  end
+  tap.ok(worst < 2 * tol, ("  stored by columns: error %.1e"):format(worst))
+  local every = fv.zeros(2 * m, 3 * k, { dtype = dtype }):slice(1, 1, 2 * m, 2)
+  every = every:slice(2, 1, 3 * k, 3)
+  every:copy_(a)
+  worst = (every:matmul(b) - c):abs():max():item()
+  tap.ok(worst < 2 * tol, ("  without a unit stride: error %.1e"):format(worst))
+end
+do
+  local a, b = reals("f32", 3, 100, 300), reals("f32", 3, 300, 330)
+  tap.near(a:matmul(b)[3], a[3]:matmul(b[3]), 2 * 300 * 3e-8, "a batch of large matrices")
+  tap.near(a:matmul(b[2])[3], a[3]:matmul(b[2]), 2 * 300 * 3e-8, "with one right operand")
+  tap.near(a[2]:matmul(b)[3], a[2]:matmul(b[3]), 2 * 300 * 3e-8, "with one left operand")
 end
 
 tap.raises("bad argument #2 to '[%w.]*matmul' %(.*4 columns meet 5 rows", "sizes that do not fit",
@@ -317,7 +340,7 @@ tap.ok(fv.solve(bad, fv.ones(2, 1)):get(1, 1, 1) ~= fv.solve(bad, fv.ones(2, 1))
 
 -- ---- the same bits at any thread count ----
 
-local big = { reals("f32", 700, 300), reals("f32", 300, 640) }
+local big = { reals("f32", 700, 300), reals("f32", 300, 640) }   -- panels
 local deep = { reals("f32", 48, 9000), reals("f32", 9000, 40) }
 local heads = { reals("f32", 6, 100, 64), reals("f32", 6, 64, 90) }
 local squares = reals("f64", 7, 20, 20)

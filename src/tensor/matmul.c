@@ -1,16 +1,18 @@
 /* matmul.c -- batched matrix products; see matmul.h.
  *
- * Both operands are brought to (batch..., m, k) and (batch..., k, n) as views.
- * One whose matrices have a unit stride and a distance BLAS accepts is used as
- * it lies, any other is packed once.  The product is then cut into tiles by
- * its sizes alone: batch elements, columns, rows, and long k when there are
- * few of those (partial products, added in order).
+ * Both operands are brought to (batch..., m, k) and (batch..., k, n) as views
+ * and the product is cut into tiles by its sizes alone: batch elements,
+ * columns, rows, and long k when there are few of those (partial products,
+ * added in order).  Large matrices go panel by panel (panel.h), which reads any
+ * strides and packs no element twice; the others to BLAS, which is given what
+ * has a unit stride and a distance it accepts as it lies, else a packed copy.
  *
  * Time 2 m n k per matrix; scratch: packed operands, partial products. */
 #include "tensor/matmul.h"
 
 #include "base/pool.h"
 #include "tensor/blas.h"
+#include "tensor/panel.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +22,13 @@
 #define TILE_FLOPS 8e6
 #define TILE_ELEMENTS 262144.0
 enum { MAXTILES = 32, MINCOLS = 128, MINROWS = 64, MINDEPTH = 1024 };
+
+/* Panels pay from this many rows and terms on, a packed left operand from this
+ * many panels. */
+enum { PANELROWS = 96, PANELDEPTH = 32, PACKPANELS = 5 };
+
+FOV_BUILDS(fov_Panel, fov_panel);
+static const fov_Panel *const panels[2][FOV_NISA] = FOV_BUILD_LIST(fov_panel);
 
 typedef struct Side {
   fov_Tensor t;       /* (batch..., rows, columns) */
@@ -32,6 +41,9 @@ typedef struct Job {
   int nb;                             /* batch dimensions */
   ptrdiff_t batch, m, n, k;
   ptrdiff_t group, pm, pn, pk;        /* batch elements a task; pieces of m, n, k */
+  const fov_Panel *panel;             /* NULL: BLAS */
+  char *left;                         /* A packed for panels; NULL: as it lies */
+  ptrdiff_t padded;
   char *part;                         /* (batch, pk, m, n) when pk > 1 */
 } Job;
 
@@ -143,6 +155,9 @@ static void cut (Job *j) {
                  (double)j->m * (double)j->n;
   double tiles = flops / TILE_FLOPS;
   if (words / TILE_ELEMENTS > tiles) tiles = words / TILE_ELEMENTS;
+  const fov_Panel *p = panels[j->C.t.type][fov_isa()];
+  bool large = tiles >= 2 && j->m >= PANELROWS && j->n >= p->width && j->k >= PANELDEPTH;
+  j->panel = large ? p : NULL;
   tiles *= (double)j->batch;
   ptrdiff_t want = tiles > MAXTILES ? MAXTILES : tiles < 1 ? 1 : (ptrdiff_t)tiles;
   j->group = j->pm = j->pn = j->pk = 1;
@@ -151,14 +166,16 @@ static void cut (Job *j) {
     return;
   }
   want = ceil_div(want, j->batch);
-  j->pn = most(1, least(want, j->n / MINCOLS));
-  j->pm = most(1, least(ceil_div(want, j->pn), j->m / MINROWS));
+  j->pn = most(1, least(want, large ? ceil_div(j->n, p->width) : j->n / MINCOLS));
+  /* each cut of the rows packs B's panels once more: only for want of columns */
+  if (large) j->pm = most(1, least(ceil_div(least(want, 8), j->pn), j->m / (2 * PANELROWS)));
+  else j->pm = most(1, least(ceil_div(want, j->pn), j->m / MINROWS));
   j->pk = most(1, least(want / (j->pn * j->pm), j->k / MINDEPTH));
 }
 
-/* Where piece i of p of a size n begins: at a multiple of 16. */
-static ptrdiff_t bound (ptrdiff_t n, ptrdiff_t p, ptrdiff_t i) {
-  return i == p ? n : n / 16 * i / p * 16;
+/* Where piece i of p of a size n begins: at a multiple of 'unit'. */
+static ptrdiff_t bound (ptrdiff_t n, ptrdiff_t p, ptrdiff_t i, ptrdiff_t unit) {
+  return i == p ? n : ceil_div(n, unit) * i / p * unit;
 }
 
 static char *element (const Side *s, int nb, ptrdiff_t e) {
@@ -171,12 +188,19 @@ static char *element (const Side *s, int nb, ptrdiff_t e) {
 }
 
 /* C[i.., j..] = A[i.., p..] B[p.., j..] for one tile. */
-static void tile (const Job *J, ptrdiff_t e, ptrdiff_t i, ptrdiff_t m, ptrdiff_t j,
+static fov_Status tile (const Job *J, ptrdiff_t e, ptrdiff_t i, ptrdiff_t m, ptrdiff_t j,
                   ptrdiff_t n, ptrdiff_t p, ptrdiff_t k, void *C, ptrdiff_t ldc) {
   const Side *A = &J->A, *B = &J->B;
   fov_Type t = A->t.type;
   ptrdiff_t size = (ptrdiff_t)fov_type_size(t);
   const char *a = element(A, J->nb, e), *b = element(B, J->nb, e);
+  if (J->panel) {
+    const ptrdiff_t *sa = A->t.stride + J->nb, *sb = B->t.stride + J->nb;
+    fov_Left left = { a, sa[0], sa[1], J->left ? J->padded : 0 };
+    if (J->left) left.x = J->left + e * J->padded * J->k * size;
+    return J->panel->product(i, p, m, n, k, &left, b + (p * sb[0] + j * sb[1]) * size, sb[0],
+                             sb[1], C, ldc);
+  }
   a += (A->op == 'n' ? i * A->ld + p : p * A->ld + i) * size;
   b += (B->op == 'n' ? p * B->ld + j : j * B->ld + p) * size;
   if (n == 1 && ldc == 1 && (B->op == 't' || B->ld == 1)) {
@@ -188,6 +212,7 @@ static void tile (const Job *J, ptrdiff_t e, ptrdiff_t i, ptrdiff_t m, ptrdiff_t
     else fov_gemv(t, 't', k, n, 1, b, B->ld, a, 0, C);
   }
   else fov_gemm(t, A->op, B->op, m, n, k, 1, a, A->ld, b, B->ld, 0, C, ldc);
+  return FOV_OK;
 }
 
 static fov_Status task (void *arg, ptrdiff_t at) {
@@ -195,15 +220,32 @@ static fov_Status task (void *arg, ptrdiff_t at) {
   ptrdiff_t size = (ptrdiff_t)fov_type_size(J->C.t.type);
   ptrdiff_t ik = at % J->pk, in = at / J->pk % J->pn, im = at / (J->pk * J->pn) % J->pm;
   ptrdiff_t e = at / (J->pk * J->pn * J->pm) * J->group;
-  ptrdiff_t i = bound(J->m, J->pm, im), m = bound(J->m, J->pm, im + 1) - i;
-  ptrdiff_t j = bound(J->n, J->pn, in), n = bound(J->n, J->pn, in + 1) - j;
-  ptrdiff_t p = bound(J->k, J->pk, ik), k = bound(J->k, J->pk, ik + 1) - p;
+  ptrdiff_t w = J->panel ? J->panel->width : 16, d = J->panel ? J->panel->depth : 16;
+  ptrdiff_t i = bound(J->m, J->pm, im, 48), m = bound(J->m, J->pm, im + 1, 48) - i;
+  ptrdiff_t j = bound(J->n, J->pn, in, w), n = bound(J->n, J->pn, in + 1, w) - j;
+  ptrdiff_t p = bound(J->k, J->pk, ik, d), k = bound(J->k, J->pk, ik + 1, d) - p;
   for (ptrdiff_t last = least(e + J->group, J->batch); e < last; e++) {
     char *C = element(&J->C, J->nb, e);
     ptrdiff_t ldc = J->C.ld;
     if (J->pk > 1) C = J->part + (e * J->pk + ik) * J->m * J->n * size, ldc = J->n;
-    tile(J, e, i, m, j, n, p, k, C + (i * ldc + j) * size, ldc);
+    fov_Mark mark = fov_mark();
+    fov_Status s = tile(J, e, i, m, j, n, p, k, C + (i * ldc + j) * size, ldc);
+    if (s) return s;
+    fov_release(mark);
   }
+  return FOV_OK;
+}
+
+/* One task per 96 rows of A. */
+enum { PACKROWS = 96 };
+static fov_Status pack_left (void *arg, ptrdiff_t at) {
+  const Job *J = arg;
+  ptrdiff_t count = ceil_div(J->m, PACKROWS), e = at / count, i = at % count * PACKROWS;
+  const ptrdiff_t *sa = J->A.t.stride + J->nb;
+  fov_Left left = { element(&J->A, J->nb, e), sa[0], sa[1], 0 };
+  size_t size = fov_type_size(J->A.t.type);
+  J->panel->pack(i, least(i + PACKROWS, J->m), J->m, J->k, &left,
+                 J->left + (size_t)(e * J->padded * J->k) * size);
   return FOV_OK;
 }
 
@@ -251,7 +293,7 @@ fov_Status fov_matmul (const fov_Tensor *A, const fov_Tensor *B, const fov_Tenso
   merge(&a, &b, &c);
 
   Job J = { .nb = c.ndim - 2 };
-  fov_Status s;
+  fov_Status s = FOV_OK;
   fov_Tensor out = c;
   char way = orient(&c, &J.C.ld);
   if (way == 't') {                    /* C' = B' A' */
@@ -266,11 +308,21 @@ fov_Status fov_matmul (const fov_Tensor *A, const fov_Tensor *B, const fov_Tenso
     J.C.ld = c.shape[c.ndim - 1];
   }
   J.C.t = c;
-  if ((s = fit(&a, &J.A)) || (s = fit(&b, &J.B))) return s;
   J.m = c.shape[J.nb], J.n = c.shape[J.nb + 1], J.k = a.shape[J.nb + 1];
   J.batch = 1;
   for (int i = 0; i < J.nb; i++) J.batch *= c.shape[i];
   cut(&J);
+  if (J.panel) {
+    J.A.t = a, J.B.t = b;
+    J.padded = ceil_div(J.m, J.panel->rows) * J.panel->rows;
+    if (J.n > (PACKPANELS - 1) * J.panel->width) {
+      J.left = fov_scratch((size_t)(J.batch * J.padded * J.k), fov_type_size(c.type));
+      if (!J.left) return FOV_NOMEM;
+      s = fov_parallel(J.batch * ceil_div(J.m, PACKROWS), pack_left, &J);
+      if (s) return s;
+    }
+  }
+  else if ((s = fit(&a, &J.A)) || (s = fit(&b, &J.B))) return s;
   if (J.pk > 1) {
     J.part = fov_scratch((size_t)(J.batch * J.pk * J.m * J.n), fov_type_size(c.type));
     if (!J.part) return FOV_NOMEM;

@@ -22,8 +22,8 @@ fov_Tensor fov_view (void *x, fov_Type type, int ndim, const ptrdiff_t *shape) {
   ptrdiff_t step = 1;
   for (int i = ndim - 1; i >= 0; i--) {
     t.shape[i] = shape[i];
-    t.stride[i] = step;
-    step *= shape[i];
+    t.stride[i] = step;   /* of a shape too large to exist it may wrap */
+    step = (ptrdiff_t)((size_t)step * (size_t)shape[i]);
   }
   return t;
 }
