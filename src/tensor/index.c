@@ -5,12 +5,23 @@
 #include "tensor/index.h"
 
 #include "base/pool.h"
+#include "tensor/choose.h"
 #include "tensor/flat.h"
 
 #include <string.h>
 
 enum { GRAIN = 1 << 16,   /* elements per gather task */
-       COLUMNS = 64 };    /* columns per scatter task */
+       AHEAD = 8,         /* rows fetched early */
+       COLUMNS = 64,      /* columns per scatter task .. */
+       WIDE = 1024,       /* .. if whole rows go to one place, */
+       BINS = 8 };        /* and then each task takes the rows of one residue mod 2^k */
+
+FOV_BUILDS(fov_Choose, fov_choose);
+
+const fov_Choose *fov_choose_for (size_t size) {
+  static const fov_Choose *const builds[2][FOV_NISA] = FOV_BUILD_LIST(fov_choose);
+  return builds[size == 8][fov_isa()];
+}
 
 fov_Status fov_index_read (const fov_Tensor *index, ptrdiff_t n, int64_t *out) {
   fov_Tensor flat = fov_squash(index);
@@ -38,7 +49,8 @@ typedef struct Walk {
   ptrdiff_t sy[FOV_MAXDIM];   /* the other side */
   ptrdiff_t si[FOV_MAXDIM];   /* the index */
   ptrdiff_t step, n;          /* x's stride along dim; elements */
-  ptrdiff_t mid, my, mi;      /* scatter: size and strides along dim */
+  ptrdiff_t mid, my, mi;      /* scatter: size and strides along dim, */
+  ptrdiff_t cut, bins;        /* columns and residues of tasks */
   fov_Type type;
   char *x, *y;
   const int64_t *index;
@@ -67,19 +79,23 @@ static void seek (const Walk *w, int last, ptrdiff_t row, ptrdiff_t index[], ptr
   }
 }
 
-#define PICK(T) \
-  for (ptrdiff_t j = 0; j < n; j++) \
-    ((T *)y)[j] = ((const T *)x)[j * a + i[j * si] * step]
-
 /* y[j] := x[j a + i[j si] step] */
 static void pick (fov_Type type, const char *x, ptrdiff_t a, const int64_t *i, ptrdiff_t si,
                   ptrdiff_t step, char *y, ptrdiff_t n) {
   ptrdiff_t size = (ptrdiff_t)fov_type_size(type);
   if (si == 0 && a == 1) memcpy(y, x + *i * step * size, (size_t)(n * size));
   else if (si == 0) fov_cast(type, type)(x + *i * step * size, a, y, 1, n);
-  else if (size == 4) PICK(uint32_t);
-  else if (size == 8) PICK(uint64_t);
-  else PICK(uint8_t);
+  else if (size > 1) fov_choose_for((size_t)size)->pick(x, a, i, si, step, y, n);
+  else
+    for (ptrdiff_t j = 0; j < n; j++) y[j] = x[j * a + i[j * si] * step];
+}
+
+/* Row r + AHEAD of a table, whose place no hardware guesses. */
+static void fetch (const Walk *w, int last, const ptrdiff_t index[], const ptrdiff_t at[3]) {
+  int k = last - 1;
+  if (k < 0 || w->si[last] != 0 || index[k] + AHEAD >= w->shape[k]) return;
+  ptrdiff_t row = at[0] + AHEAD * w->sx[k] + w->index[at[2] + AHEAD * w->si[k]] * w->step;
+  __builtin_prefetch(w->x + row * (ptrdiff_t)fov_type_size(w->type));
 }
 
 static fov_Status gather_some (void *arg, ptrdiff_t task) {
@@ -92,6 +108,7 @@ static fov_Status gather_some (void *arg, ptrdiff_t task) {
   seek(w, last, from / width, index, at);
   while (from < end) {
     ptrdiff_t m = width - col < end - from ? width - col : end - from;
+    fetch(w, last, index, at);
     pick(w->type, w->x + (at[0] + col * w->sx[last]) * size, w->sx[last],
          w->index + at[2] + col * w->si[last], w->si[last], w->step, y, m);
     y += m * size;
@@ -123,48 +140,44 @@ fov_Status fov_gather (const fov_Tensor *x, int dim, const fov_Tensor *index,
 }
 
 #define ADD(T) \
-  do { \
-    T *p = (T *)x; \
-    const T *q = (const T *)y; \
-    if (si == 0 && a == 1 && b == 1) { \
-      p += *i * step; \
-      for (ptrdiff_t j = 0; j < n; j++) p[j] = (T)(p[j] + q[j]); \
-    } \
-    else \
-      for (ptrdiff_t j = 0; j < n; j++) { \
-        T *r = p + j * a + i[j * si] * step; \
-        *r = (T)(*r + q[j * b]); \
-      } \
-  } while (0)
+  for (ptrdiff_t j = 0; j < n; j++) { \
+    T *r = (T *)x + j * a + i[j * si] * step; \
+    *r = (T)(*r + ((const T *)y)[j * b]); \
+  }
 
 /* x[j a + i[j si] step] += y[j b]; integers wrap. */
 static void add (fov_Type type, char *x, ptrdiff_t a, const int64_t *i, ptrdiff_t si,
                  ptrdiff_t step, const char *y, ptrdiff_t b, ptrdiff_t n) {
-  switch (type) {
-    case FOV_F32: ADD(float); break;
-    case FOV_F64: ADD(double); break;
-    case FOV_I64: ADD(uint64_t); break;
-    default: ADD(uint8_t); break;
-  }
+  size_t size = fov_type_size(type);
+  if (si == 0 && a == 1 && b == 1 && fov_is_real(type))
+    fov_choose_for(size)->add(x + *i * step * (ptrdiff_t)size, y, n);
+  else if (type == FOV_F32) ADD(float)
+  else if (type == FOV_F64) ADD(double)
+  else if (type == FOV_I64) ADD(uint64_t)
+  else ADD(uint8_t)
 }
 
-/* One block of columns for one place in the dimensions before: no two tasks
- * meet in an element of x, each goes through 'dim' from its start. */
+/* One block of columns for one place in the dimensions before, and of these
+ * the rows of x of one residue: no two tasks meet in an element of x, and each
+ * goes through 'dim' from its start. */
 static fov_Status scatter_some (void *arg, ptrdiff_t task) {
   const Walk *w = arg;
   int last = w->ndim - 1;
-  ptrdiff_t width = w->shape[last], blocks = (width + COLUMNS - 1) / COLUMNS;
-  ptrdiff_t col = task % blocks * COLUMNS, m = width - col < COLUMNS ? width - col : COLUMNS;
+  ptrdiff_t width = w->shape[last], blocks = (width + w->cut - 1) / w->cut;
+  ptrdiff_t bin = task % w->bins;
+  task /= w->bins;
+  ptrdiff_t col = task % blocks * w->cut, m = width - col < w->cut ? width - col : w->cut;
   ptrdiff_t index[FOV_MAXDIM], at[3] = { 0 }, size = (ptrdiff_t)fov_type_size(w->type);
   seek(w, last, task / blocks, index, at);
   char *x = w->x + (at[0] + col * w->sx[last]) * size;
   const char *y = w->y + (at[1] + col * w->sy[last]) * size;
   const int64_t *i = w->index + at[2] + col * w->si[last];
-  if (m == 1) add(w->type, x, 0, i, w->mi, w->step, y, w->my, w->mid);
+  if (m == 1 && w->bins == 1) add(w->type, x, 0, i, w->mi, w->step, y, w->my, w->mid);
   else
     for (ptrdiff_t p = 0; p < w->mid; p++)
-      add(w->type, x, w->sx[last], i + p * w->mi, w->si[last], w->step, y + p * w->my * size,
-          w->sy[last], m);
+      if (w->bins == 1 || (i[p * w->mi] & (w->bins - 1)) == bin)
+        add(w->type, x, w->sx[last], i + p * w->mi, w->si[last], w->step, y + p * w->my * size,
+            w->sy[last], m);
   return FOV_OK;
 }
 
@@ -179,8 +192,11 @@ fov_Status fov_scatter_add (const fov_Tensor *src, int dim, const fov_Tensor *in
       extend(&w, src->shape[k], out->stride[k], src->stride[k],
              index->shape[k] == 1 ? 0 : index->stride[k]);
   if (w.ndim == 0) w.ndim = 1, w.shape[0] = 1;
+  bool rows = w.si[w.ndim - 1] == 0 && w.shape[w.ndim - 1] > 1;
+  w.cut = rows ? WIDE : COLUMNS;
   ptrdiff_t width = w.shape[w.ndim - 1];
-  ptrdiff_t tasks = w.n / w.mid / width * ((width + COLUMNS - 1) / COLUMNS);
+  w.bins = !rows || w.n <= GRAIN ? 1 : width < 64 ? 1 : BINS;
+  ptrdiff_t tasks = w.n / w.mid / width * ((width + w.cut - 1) / w.cut) * w.bins;
   if (w.n > GRAIN) return fov_parallel(tasks, scatter_some, &w);
   for (ptrdiff_t t = 0; t < tasks; t++) scatter_some(&w, t);
   return FOV_OK;

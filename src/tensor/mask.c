@@ -2,6 +2,7 @@
 #include "tensor/mask.h"
 
 #include "base/pool.h"
+#include "tensor/choose.h"
 #include "tensor/flat.h"
 
 #include <string.h>
@@ -18,9 +19,6 @@ static const void *run (const fov_Tensor *t, ptrdiff_t i, ptrdiff_t n, fov_Type 
   return room;
 }
 
-#define CHOOSE(T) \
-  for (ptrdiff_t j = 0; j < n; j++) ((T *)y)[j] = m[j] ? ((const T *)a)[j] : ((const T *)b)[j]
-
 static fov_Status where_some (void *arg, ptrdiff_t task) {
   const Where *w = arg;
   uint64_t ra[BLOCK], rb[BLOCK];
@@ -33,9 +31,9 @@ static fov_Status where_some (void *arg, ptrdiff_t task) {
     const void *a = run(&w->a, at, n, type, ra), *b = run(&w->b, at, n, type, rb);
     const uint8_t *m = run(&w->mask, at, n, FOV_U8, rm);
     char *y = (char *)w->out.x + (size_t)at * size;
-    if (size == 4) CHOOSE(uint32_t);
-    else if (size == 8) CHOOSE(uint64_t);
-    else CHOOSE(uint8_t);
+    if (size > 1) fov_choose_for(size)->where(m, a, b, y, n);
+    else
+      for (ptrdiff_t j = 0; j < n; j++) y[j] = ((const char *)(m[j] ? a : b))[j];
   }
   return FOV_OK;
 }
