@@ -1,6 +1,7 @@
 /* system.c -- clock, threads, and what the machine and the build are. */
 #include "base/cpu.h"
 #include "bind/bind.h"
+#include "tensor/blas.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -71,10 +72,12 @@ static int info_tostring (lua_State *L) {
 }
 
 static int info (lua_State *L) {
+  fov_blas_init();
   lua_newtable(L);
   const char *text[][2] = {
     { "version", VERSION }, { "lua", LUA_VERSION }, { "cpu", fov_cpu_name() },
-    { "isa", fov_isa_name(fov_isa()) }, { "isa_max", fov_isa_name(fov_isa_max()) }
+    { "isa", fov_isa_name(fov_isa()) }, { "isa_max", fov_isa_name(fov_isa_max()) },
+    { "blas", fov_blas_core() }, { "blas_config", fov_blas_config() }
   };
   for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
     lua_pushstring(L, text[i][1]);
@@ -104,7 +107,8 @@ static const fov_Method functions[] = {
     "none" },
   { "isa", isa, "fv.isa(name?) -> string",
     "The instruction-set level in use: base, v3 or v4; sets it if given and returns the old one.\n"
-    "For tests. Starts as the highest this CPU has, or the lower one FOVEA_ISA names.", "none" },
+    "For tests. Starts as the highest this CPU has, or the lower one FOVEA_ISA names. BLAS keeps\n"
+    "the kernels that suited the level at the start.", "none" },
   { "info", info, "fv.info() -> table",
     "What computes here: version, lua, cpu, isa, isa_max, threads, huge_pages, blas, blas_config.\n"
     "Prints as one line each.", "none" },

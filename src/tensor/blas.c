@@ -59,6 +59,7 @@ static void init (void) {
 
 void fov_blas_init (void) { pthread_once(&once, init); }
 const char *fov_blas_core (void) { return openblas_get_corename(); }
+const char *fov_blas_config (void) { return openblas_get_config(); }
 bool fov_blas_concurrent (void) { return !serial; }
 
 void fov_blas_enter (void) { if (serial) pthread_mutex_lock(&lock); }

@@ -19,6 +19,9 @@ void fov_blas_init (void);
 /* The kernel set in use, e.g. "Cooperlake". */
 const char *fov_blas_core (void);
 
+/* How the library was built, as it tells it. */
+const char *fov_blas_config (void);
+
 /* False: the installed BLAS is a serial build, wrong under threads; calls
  * then wait for each other. */
 bool fov_blas_concurrent (void);
