@@ -131,11 +131,11 @@ static void *worker (void *arg) {
 static void before (void) { pthread_mutex_lock(&lock); }
 static void parent (void) { pthread_mutex_unlock(&lock); }
 static void child (void) {
-  pthread_mutex_init(&lock, NULL);
   pthread_cond_init(&work, NULL);
   pthread_cond_init(&left, NULL);
   jobs = NULL;
   started = asleep = 0;
+  pthread_mutex_unlock(&lock);
 }
 __attribute__((constructor)) static void atfork (void) {
   pthread_atfork(before, parent, child);
