@@ -45,6 +45,13 @@ typedef real vec __attribute__((vector_size(FOV_VBYTES)));
 typedef rint_t ivec __attribute__((vector_size(FOV_VBYTES)));
 typedef real uvec __attribute__((vector_size(FOV_VBYTES), aligned(sizeof(real)), may_alias));
 
+/* Before a loop of constant, small trip count over register arrays. */
+#ifdef __clang__
+#define FOV_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define FOV_UNROLL _Pragma("GCC unroll 32")
+#endif
+
 static inline vec vload (const real *p) { return *(const uvec *)p; }
 static inline void vstore (real *p, vec v) { *(uvec *)p = v; }
 static inline vec vset (real a) { return a - (vec){ 0 }; }

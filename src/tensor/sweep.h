@@ -1,0 +1,270 @@
+/* sweep.h -- one pass over a matrix state that resolves TB tokens at once.
+ *
+ * Shared by the recurrences whose writes depend on what they read.  S(rows,
+ * lanes) is read and written through row coefficients:
+ *
+ *   acc_r = sum_i z_r[i] S[i,:]       S[i,:] := gamma_i S[i,:] + sum_w x_w[i] y_w
+ *
+ * A block of TB tokens reads the state it starts from, solves the small
+ * triangular system of its tokens' products with each other, and leaves its
+ * writes pending for the next block's pass: each row is loaded and stored once
+ * a block, all accumulators stay in registers.
+ *
+ * Decays are running products of e^g <= 1, never differences of sums of g:
+ * nothing overflows, and a gate of exactly 0 multiplies by exactly 1. */
+#ifndef FOV_SWEEP_H
+#define FOV_SWEEP_H
+
+#include "tensor/simd.h"
+
+#define INLINE static inline __attribute__((always_inline))
+#define LANES (FOV_VBYTES * 8 / FOV_REAL)
+
+enum {
+  TB = 4,                                     /* tokens a block */
+  NVEC = FOV_NREG / 16,                       /* vectors across a strip */
+  SEGMENT = 256                               /* tokens prepared together */
+};
+enum { NO_GATE, SCALAR_GATE, VECTOR_GATE };
+
+/* Products of TB tokens with each other, and what each has left of the decay
+ * of its block.  q, p read; k, b write (b: rules of two write streams). */
+typedef struct fov_Block {
+  int rows;                                   /* tokens there are, the rest is 0 */
+  ptrdiff_t at;                               /* first token */
+  const real *q, *p, *k, *b;                  /* TB rows each */
+  const real *gamma;                          /* decay of the state across it */
+  real qs[TB], ps[TB], ks[TB], beta[TB];
+  real qk[TB * TB], pk[TB * TB], qb[TB * TB], pb[TB * TB];
+} fov_Block;
+
+/* The lower, upper halves of a and b interleaved: a0 b0 a1 b1 .. */
+#if LANES == 16
+#define LOW_ 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define HIGH_ 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#elif LANES == 8
+#define LOW_ 0, 8, 1, 9, 2, 10, 3, 11
+#define HIGH_ 4, 12, 5, 13, 6, 14, 7, 15
+#elif LANES == 4
+#define LOW_ 0, 4, 1, 5
+#define HIGH_ 2, 6, 3, 7
+#else
+#define LOW_ 0, 2
+#define HIGH_ 1, 3
+#endif
+
+/* out[i] = sum over lanes of a[i], i < 16: a transposition that adds. */
+INLINE void sums16 (const vec *a, real *out) {
+  FOV_UNROLL
+  for (int g = 0; g < 16; g += LANES) {
+    vec t[LANES];
+    FOV_UNROLL
+    for (int i = 0; i < LANES; i++) t[i] = a[g + i];
+    FOV_UNROLL
+    for (int n = LANES / 2; n > 0; n /= 2)
+      FOV_UNROLL
+      for (int i = 0; i < n; i++)
+        t[i] = __builtin_shufflevector(t[i], t[i + n], LOW_) +
+               __builtin_shufflevector(t[i], t[i + n], HIGH_);
+    vstore(out + g, t[0]);
+  }
+}
+
+INLINE vec load (const bool full, const real *p, ptrdiff_t n) {
+  return full ? vload(p) : vload_n(p, n, 0);
+}
+INLINE void store (const bool full, real *p, vec v, ptrdiff_t n) {
+  if (full) vstore(p, v);
+  else vstore_n(p, v, n);
+}
+
+/* The writes XS * T tokens left pending reach each row of S, ZS * T reads take
+ * it.  x0, x1 and z0, z1: row coefficients of the write and the read streams,
+ * T rows of m each; acc: ZS * T rows of NV.  gate: NO_GATE, SCALAR_GATE
+ * (gamma[0]), VECTOR_GATE (gamma[i], one a row), or LANE_GATE (one a lane, row
+ * 2 TB of 'pend'). */
+enum { LANE_GATE = VECTOR_GATE + 1 };
+
+typedef struct fov_Pass {
+  ptrdiff_t m, ld, ldp;
+  real *S;
+  const real *gamma, *pend, *x0, *x1, *z0, *z1;
+  vec *acc;
+} fov_Pass;
+
+INLINE void pass_rows (const int T, const int XS, const int ZS, const int NV, const int gate,
+                       const fov_Pass *p) {
+  const ptrdiff_t m = p->m, ld = p->ld, ldp = p->ldp;
+  const real *x0 = p->x0, *x1 = p->x1, *z0 = p->z0, *z1 = p->z1, *gamma = p->gamma;
+  real *S = p->S;
+  vec y[2 * TB * NVEC], a[2 * TB * NVEC], g[NVEC];
+  FOV_UNROLL
+  for (int w = 0; w < XS * T; w++)
+    FOV_UNROLL
+    for (int j = 0; j < NV; j++) y[w * NV + j] = vload(p->pend + w * ldp + j * VL);
+  FOV_UNROLL
+  for (int j = 0; j < NV; j++) {
+    g[j] = vzero();
+    if (gate == SCALAR_GATE) g[j] = vset(gamma[0]);
+    if (gate == LANE_GATE) g[j] = vload(p->pend + 2 * TB * ldp + j * VL);
+  }
+  FOV_UNROLL
+  for (int r = 0; r < ZS * T * NV; r++) a[r] = vzero();
+  for (ptrdiff_t i = 0; i < m; i++, S += ld, x0++, x1++, z0++, z1++) {
+    vec s[NVEC];
+    FOV_UNROLL
+    for (int j = 0; j < NV; j++) {
+      s[j] = vload(S + j * VL);
+      if (gate == VECTOR_GATE) s[j] *= vset(gamma[i]);
+      else if (gate != NO_GATE) s[j] *= g[j];
+    }
+    FOV_UNROLL
+    for (int w = 0; w < XS * T; w++) {
+      const vec c = vset((w < T ? x0 : x1)[w % T * m]);
+      FOV_UNROLL
+      for (int j = 0; j < NV; j++) s[j] = vfma(c, y[w * NV + j], s[j]);
+    }
+    FOV_UNROLL
+    for (int j = 0; j < NV; j++) vstore(S + j * VL, s[j]);
+    FOV_UNROLL
+    for (int r = 0; r < ZS * T; r++) {
+      const vec c = vset((r < T ? z0 : z1)[r % T * m]);
+      FOV_UNROLL
+      for (int j = 0; j < NV; j++) a[r * NV + j] = vfma(c, s[j], a[r * NV + j]);
+    }
+  }
+  FOV_UNROLL
+  for (int r = 0; r < ZS * T * NV; r++) p->acc[r] = a[r];
+}
+
+INLINE void pass_gates (const int T, const int XS, const int ZS, const int NV, int gate,
+                        const fov_Pass *p) {
+  if (gate == NO_GATE) pass_rows(T, XS, ZS, NV, NO_GATE, p);
+  else if (gate == SCALAR_GATE) pass_rows(T, XS, ZS, NV, SCALAR_GATE, p);
+  else if (gate == VECTOR_GATE) pass_rows(T, XS, ZS, NV, VECTOR_GATE, p);
+  else pass_rows(T, XS, ZS, NV, LANE_GATE, p);
+}
+
+/* A function of its own for each count of streams: its loop then has the
+ * registers for itself. */
+#define FOV_PASS(name, T, XS, ZS)                                              \
+  static __attribute__((noinline)) void                                        \
+  name (int NV, int gate, const fov_Pass *p) {                                 \
+    if (NV == 1) pass_gates(T, XS, ZS, 1, gate, p);                            \
+    else pass_gates(T, XS, ZS, NVEC, gate, p);                                 \
+  }
+
+/* One vector of rows of the products q_i.k_j (j <= i) and p_i.k_j (j < i).
+ * VECTOR_GATE: k_j decays on its way to token i, where p reads before the
+ * decay of its own token or after; what is left at the block's end is kd. */
+INLINE void couple_vec (const int T, const int gate, const bool before, const bool full,
+                        ptrdiff_t n, ptrdiff_t d, const real *q, const real *p, const real *k,
+                        const real *alpha, real *kd, vec *a) {
+  vec K[TB];
+  int qi = 0, pi = 10;
+  FOV_UNROLL
+  for (int i = 0; i < T; i++) {
+    const vec Q = load(full, q + i * d, n), P = load(full, p + i * d, n);
+    FOV_UNROLL
+    for (int j = 0; j < i; j++) {
+      if (gate == VECTOR_GATE && !before) K[j] *= load(full, alpha + i * d, n);
+      a[pi] = vfma(P, K[j], a[pi]);
+      pi++;
+      if (gate == VECTOR_GATE && before) K[j] *= load(full, alpha + i * d, n);
+    }
+    K[i] = load(full, k + i * d, n);
+    FOV_UNROLL
+    for (int j = 0; j <= i; j++, qi++) a[qi] = vfma(Q, K[j], a[qi]);
+  }
+  if (gate == VECTOR_GATE)
+    FOV_UNROLL
+    for (int i = 0; i < T; i++) store(full, kd + i * d, K[i], n);
+}
+
+/* qk[i][j] = <q_i, k_j> for j <= i, pk[i][j] = <p_i, k_j> for j < i; before:
+ * p reads what the decay of its own token has not touched. */
+INLINE void couple (const int T, const int gate, const bool before, ptrdiff_t d,
+                    const real *q, const real *p, const real *k, const real *alpha,
+                    real *kd, real *qk, real *pk) {
+  vec a[16];
+  real sum[16];
+  FOV_UNROLL
+  for (int i = 0; i < 16; i++) a[i] = vzero();
+  const bool g = gate == VECTOR_GATE;
+  ptrdiff_t c = 0;
+  for (; c + VL <= d; c += VL)
+    couple_vec(T, gate, before, true, VL, d, q + c, p + c, k + c, g ? alpha + c : NULL,
+               g ? kd + c : NULL, a);
+  if (c < d)
+    couple_vec(T, gate, before, false, d - c, d, q + c, p + c, k + c, g ? alpha + c : NULL,
+               g ? kd + c : NULL, a);
+  if (T == 1) {
+    qk[0] = vsum(a[0]);
+    return;
+  }
+  sums16(a, sum);
+  int qi = 0, pi = 10;
+  FOV_UNROLL
+  for (int i = 0; i < T; i++) {
+    FOV_UNROLL
+    for (int j = 0; j < i; j++) pk[i * TB + j] = sum[pi++];
+    FOV_UNROLL
+    for (int j = 0; j <= i; j++) qk[i * TB + j] = sum[qi++];
+  }
+}
+
+/* VECTOR_GATE: q_i, p_i times the decay from the block's start to token i
+ * (before: p without its own), and the decay of the whole block. */
+static void decay_reads (int T, bool before, ptrdiff_t d, const real *q,
+                         const real *p, const real *alpha, real *qd, real *pd, real *gamma) {
+  for (ptrdiff_t c = 0; c < d; c += VL) {
+    const ptrdiff_t n = d - c < VL ? d - c : VL;
+    const bool full = n == VL;
+    vec g = vset(1);
+    for (int i = 0; i < T; i++) {
+      const ptrdiff_t o = i * d + c;
+      if (before) store(full, pd + o, load(full, p + o, n) * g, n);
+      g *= load(full, alpha + o, n);
+      if (!before) store(full, pd + o, load(full, p + o, n) * g, n);
+      store(full, qd + o, load(full, q + o, n) * g, n);
+    }
+    store(full, gamma + c, g, n);
+  }
+}
+
+/* SCALAR_GATE: the same for one gate a token, and products times the decay
+ * between their tokens. */
+static void decay_block (int T, bool before, bool two, const real *alpha,
+                         fov_Block *b, real *gamma) {
+  real g = 1, left = 1;
+  for (int i = 0; i < T; i++) {
+    if (before) b->ps[i] *= g;
+    g *= alpha[i];
+    if (!before) b->ps[i] *= g;
+    b->qs[i] *= g;
+  }
+  *gamma = g;
+  for (int j = T - 1; j >= 0; left *= alpha[j], j--) {
+    b->ks[j] *= left;
+    real to = 1;
+    for (int i = j + 1; i < T; i++) {
+      const real own = to * alpha[i], pto = before ? to : own;
+      b->pk[i * TB + j] *= pto;
+      if (two) b->pb[i * TB + j] *= pto;
+      b->qk[i * TB + j] *= own;
+      if (two) b->qb[i * TB + j] *= own;
+      to = own;
+    }
+  }
+}
+
+/* alpha = e^g with g clamped to [-60, 0]: e^-60 is below any rounding, and
+ * -inf becomes a number. */
+static inline void decays (const real *g, ptrdiff_t n, real *alpha) {
+  for (ptrdiff_t i = 0; i < n; i += VL) {
+    const ptrdiff_t m = n - i < VL ? n - i : VL;
+    store(m == VL, alpha + i, vexp(vmax(vset(-60), load(m == VL, g + i, m))), m);
+  }
+}
+
+#endif

@@ -1,0 +1,253 @@
+/* sweep_state.h -- rules with one or two write streams, along the state S(d,e).
+ *
+ *   NS = 1   u_t = beta_t (v_t - S' p_t)  with S already decayed,  S += k_t u_t'
+ *   NS = 2   y_t = S' p_t  with S not yet decayed,  S := D_t S + k_t v_t' + b_t y_t'
+ *
+ * forward: o_t = S_t' q_t, or what a backward pass needs of the writes.
+ * reverse: the gradients of the writes, against time, along dL/dS.  Value
+ * columns never mix: any range of columns can be swept alone. */
+#ifndef FOV_SWEEP_STATE_H
+#define FOV_SWEEP_STATE_H
+
+#include "tensor/sweep.h"
+
+/* Row coefficients of a sweep: n tokens of d numbers. */
+typedef struct fov_Rows {
+  ptrdiff_t n, d;
+  const real *q, *p, *k, *b, *beta, *g;
+  int gate;                                  /* what the products carry */
+} fov_Rows;
+
+/* SEGMENT tokens of it, prepared. */
+typedef struct fov_Segment {
+  ptrdiff_t from, m, nb;
+  fov_Block *block;
+  real *alpha, *gamma, *qd, *pd, *kd, *bd, *pad;
+  fov_Block none;                            /* writes nothing: comes before the first */
+} fov_Segment;
+
+static bool segment_alloc (const fov_Rows *r, fov_Segment *s) {
+  const ptrdiff_t d = r->d, L = (r->n < SEGMENT ? r->n : SEGMENT) + TB;
+  const ptrdiff_t wide = r->gate == VECTOR_GATE ? d : 1;
+  const size_t z = sizeof(real);
+  if (!(s->block = fov_scratch((size_t)L, sizeof *s->block))) return false;
+  if (!(s->pad = fov_scratch((size_t)(4 * TB * d), z))) return false;
+  real *none = fov_scratch((size_t)((TB + 1) * d), z);
+  if (!none) return false;
+  memset(none, 0, (size_t)(TB * d) * z);
+  s->none.q = s->none.p = s->none.k = s->none.b = none;
+  s->none.gamma = none + TB * d;
+  for (ptrdiff_t i = TB * d; i < (TB + 1) * d; i++) none[i] = 1;
+  s->alpha = s->gamma = s->qd = s->pd = s->kd = s->bd = NULL;
+  if (r->gate == NO_GATE) return true;
+  if (!(s->alpha = fov_scratch((size_t)(L * wide), z))) return false;
+  if (!(s->gamma = fov_scratch((size_t)(L * wide), z))) return false;
+  if (r->gate == SCALAR_GATE) return true;
+  if (!(s->qd = fov_scratch((size_t)(L * d), z))) return false;
+  if (!(s->pd = fov_scratch((size_t)(L * d), z))) return false;
+  if (!(s->kd = fov_scratch((size_t)(L * d), z))) return false;
+  return NS == 1 || (s->bd = fov_scratch((size_t)(L * d), z)) != NULL;
+}
+
+/* The last block's rows, with zeros for tokens there are not. */
+static const real *padded (const real *x, ptrdiff_t rows, ptrdiff_t d, real *pad) {
+  memcpy(pad, x, (size_t)(rows * d) * sizeof *x);
+  memset(pad + rows * d, 0, (size_t)((TB - rows) * d) * sizeof *x);
+  return pad;
+}
+
+/* couple, built for the cases there are. */
+static __attribute__((noinline)) void
+products (int T, int gate, const fov_Block *b, const real *k, ptrdiff_t d, const real *alpha,
+          real *kd, real *qk, real *pk) {
+  const bool vector = gate == VECTOR_GATE;
+  if (T == 1 && vector) couple(1, VECTOR_GATE, NS == 2, d, b->q, b->p, k, alpha, kd, qk, pk);
+  else if (T == 1) couple(1, NO_GATE, NS == 2, d, b->q, b->p, k, alpha, kd, qk, pk);
+  else if (vector) couple(TB, VECTOR_GATE, NS == 2, d, b->q, b->p, k, alpha, kd, qk, pk);
+  else couple(TB, NO_GATE, NS == 2, d, b->q, b->p, k, alpha, kd, qk, pk);
+}
+
+static void prepare (int T, const fov_Rows *r, ptrdiff_t from, fov_Segment *s) {
+  const ptrdiff_t d = r->d, wide = r->gate == VECTOR_GATE ? d : 1;
+  const bool two = NS == 2;
+  s->from = from;
+  s->m = r->n - from < SEGMENT ? r->n - from : SEGMENT;
+  s->nb = (s->m + T - 1) / T;
+  if (r->gate != NO_GATE) {
+    decays(r->g + from * wide, s->m * wide, s->alpha);
+    for (ptrdiff_t i = s->m * wide; i < (s->m + T) * wide; i++) s->alpha[i] = 1;
+  }
+  for (ptrdiff_t c = 0; c < s->nb; c++) {
+    fov_Block *b = &s->block[c];
+    const ptrdiff_t in = c * T, t = from + in;
+    b->at = t;
+    b->rows = (int)(s->m - in < T ? s->m - in : T);
+    b->q = r->q + t * d, b->p = r->p + t * d, b->k = r->k + t * d;
+    b->b = two ? r->b + t * d : b->k;
+    if (b->rows < T) {
+      const ptrdiff_t z = TB * d;
+      b->q = padded(b->q, b->rows, d, s->pad);
+      b->p = padded(b->p, b->rows, d, s->pad + z);
+      b->k = padded(b->k, b->rows, d, s->pad + 2 * z);
+      if (two) b->b = padded(b->b, b->rows, d, s->pad + 3 * z);
+    }
+    for (int i = 0; i < T; i++) {
+      b->qs[i] = b->ps[i] = b->ks[i] = 1;
+      b->beta[i] = i >= b->rows ? 0 : r->beta ? r->beta[t + i] : 1;
+    }
+    const real *alpha = r->gate == NO_GATE ? NULL : s->alpha + in * wide;
+    real *kd = r->gate == VECTOR_GATE ? s->kd + in * d : NULL;
+    real *bd = r->gate == VECTOR_GATE && two ? s->bd + in * d : kd;
+    products(T, r->gate, b, b->k, d, alpha, kd, b->qk, b->pk);
+    if (two) products(T, r->gate, b, b->b, d, alpha, bd, b->qb, b->pb);
+    b->gamma = r->gate == NO_GATE ? NULL : s->gamma + c * wide;
+    if (r->gate == SCALAR_GATE) decay_block(T, two, two, alpha, b, s->gamma + c);
+    if (r->gate == VECTOR_GATE) {
+      decay_reads(T, two, d, b->q, b->p, alpha, s->qd + in * d, s->pd + in * d,
+                  s->gamma + c * d);
+      b->q = s->qd + in * d, b->p = s->pd + in * d, b->k = kd, b->b = bd;
+    }
+  }
+}
+
+/* A sweep along S: columns [0, cols) of v and of what it writes, S held in
+ * rows of 'ld' with whole vectors. */
+typedef struct fov_Sweep {
+  ptrdiff_t d, cols, ldv, ldp;
+  const real *v;                             /* v, or dL/do */
+  real *o, *value, *value2;                  /* see the sweeps; NULL: not wanted */
+  real *pend;                                /* (NS or 2) * TB rows of ldp */
+} fov_Sweep;
+
+FOV_PASS(pass_forward, TB, NS, 2)
+FOV_PASS(pass_token, 1, NS, 2)
+FOV_PASS(pass_values, TB, NS, 1)
+FOV_PASS(pass_reverse, TB, 2, NS)
+FOV_PASS(flush_forward, TB, NS, 0)
+FOV_PASS(flush_token, 1, NS, 0)
+FOV_PASS(flush_reverse, TB, 2, 0)
+
+INLINE void lanes_in (const int T, const int NV, const bool full, const real *x, ptrdiff_t ld,
+                      int rows, ptrdiff_t n, vec *y) {
+  FOV_UNROLL
+  for (int t = 0; t < T; t++)
+    FOV_UNROLL
+    for (int j = 0; j < NV; j++)
+      y[t * NV + j] = t >= rows ? vzero() : load(full || j < NV - 1, x + t * ld + j * VL,
+                                                 n - (NV - 1) * VL);
+}
+
+INLINE void lanes_out (const int NV, const bool full, real *x, const vec *y, ptrdiff_t n) {
+  FOV_UNROLL
+  for (int j = 0; j < NV; j++)
+    store(full || j < NV - 1, x + j * VL, y[j], n - (NV - 1) * VL);
+}
+
+/* One block on one strip of NV vectors at column c.  o: outputs; value: u
+ * over beta (NS = 1), y (NS = 2). */
+INLINE void forward_strip (const int T, const int NV, int gate, const bool wants,
+                           const fov_Sweep *w, const fov_Block *prev,
+                           const fov_Block *b, ptrdiff_t c, real *S, ptrdiff_t ld) {
+  const ptrdiff_t n = w->cols - c < NV * VL ? w->cols - c : NV * VL;
+  const bool full = n == NV * VL;
+  vec acc[2 * TB * NVEC], v[TB * NVEC], u[TB * NVEC], y[NVEC];
+  const fov_Pass p = { w->d, ld, w->ldp, S + c, prev->gamma, w->pend + c,
+                       prev->k, prev->b, b->p, b->q, acc };
+  (T == 1 ? pass_token : wants ? pass_forward : pass_values)(NV, gate, &p);
+  lanes_in(T, NV, full, w->v + b->at * w->ldv + c, w->ldv, b->rows, n, v);
+  FOV_UNROLL
+  for (int i = 0; i < T; i++) {
+    const vec ps = vset(NS == 1 ? -b->ps[i] : b->ps[i]), beta = vset(b->beta[i]);
+    FOV_UNROLL
+    for (int j = 0; j < NV; j++) {
+      vec r = acc[i * NV + j] * ps;
+      if (NS == 1) r = vfma(acc[i * NV + j], ps, v[i * NV + j]);
+      FOV_UNROLL
+      for (int h = 0; h < i; h++) {
+        const vec pk = vset(b->pk[i * TB + h]);
+        if (NS == 1) r = vfma(-pk, u[h * NV + j], r);
+        else {
+          r = vfma(pk, v[h * NV + j], r);
+          r = vfma(vset(b->pb[i * TB + h]), u[h * NV + j], r);
+        }
+      }
+      u[i * NV + j] = NS == 1 ? r * beta : r;
+      y[j] = r;
+    }
+    if (w->value && i < b->rows)
+      lanes_out(NV, full, w->value + (b->at + i) * w->ldv + c, y, n);
+  }
+  if (wants)
+    FOV_UNROLL
+    for (int i = 0; i < T; i++) {
+      vec o[NVEC];
+      FOV_UNROLL
+      for (int j = 0; j < NV; j++) {
+        o[j] = acc[(T + i) * NV + j] * vset(b->qs[i]);
+        FOV_UNROLL
+        for (int h = 0; h <= i; h++) {
+          o[j] = vfma(vset(b->qk[i * TB + h]), NS == 1 ? u[h * NV + j] : v[h * NV + j], o[j]);
+          if (NS == 2) o[j] = vfma(vset(b->qb[i * TB + h]), u[h * NV + j], o[j]);
+        }
+      }
+      if (i < b->rows) lanes_out(NV, full, w->o + (b->at + i) * w->ldv + c, o, n);
+    }
+  FOV_UNROLL
+  for (int t = 0; t < T; t++)
+    FOV_UNROLL
+    for (int j = 0; j < NV; j++) {
+      real *to = w->pend + t * w->ldp + c + j * VL;
+      const vec ks = vset(b->ks[t]);
+      vstore(to, (NS == 1 ? u[t * NV + j] : v[t * NV + j]) * ks);
+      if (NS == 2) vstore(to + T * w->ldp, u[t * NV + j] * ks);
+    }
+}
+
+/* One block against time, 'prev' the block after it.  S is dL/dS, v is dL/do;
+ * value: dL/du (NS = 1), dL/dy (NS = 2); value2: dL/dv (NS = 2). */
+INLINE void reverse_strip (const int NV, int gate, const fov_Sweep *w,
+                           const fov_Block *prev, const fov_Block *b, ptrdiff_t c,
+                           real *S, ptrdiff_t ld) {
+  const int T = TB;
+  const ptrdiff_t n = w->cols - c < NV * VL ? w->cols - c : NV * VL;
+  const bool full = n == NV * VL;
+  vec acc[2 * TB * NVEC], g[TB * NVEC], h[TB * NVEC];
+  const fov_Pass p = { w->d, ld, w->ldp, S + c, prev->gamma, w->pend + c,
+                       prev->q, prev->p, b->k, b->b, acc };
+  pass_reverse(NV, gate, &p);
+  lanes_in(T, NV, full, w->v + b->at * w->ldv + c, w->ldv, b->rows, n, g);
+  FOV_UNROLL
+  for (int j = T - 1; j >= 0; j--) {
+    const vec ks = vset(b->ks[j]);
+    vec du[NVEC], dv[NVEC];
+    FOV_UNROLL
+    for (int l = 0; l < NV; l++) {
+      du[l] = acc[((NS == 2 ? T : 0) + j) * NV + l] * ks;
+      if (NS == 2) dv[l] = acc[j * NV + l] * ks;
+      FOV_UNROLL
+      for (int i = j; i < T; i++) {
+        du[l] = vfma(vset(NS == 2 ? b->qb[i * TB + j] : b->qk[i * TB + j]), g[i * NV + l], du[l]);
+        if (NS == 2) dv[l] = vfma(vset(b->qk[i * TB + j]), g[i * NV + l], dv[l]);
+        if (i == j) continue;
+        du[l] = vfma(vset(NS == 2 ? b->pb[i * TB + j] : -b->pk[i * TB + j]), h[i * NV + l], du[l]);
+        if (NS == 2) dv[l] = vfma(vset(b->pk[i * TB + j]), h[i * NV + l], dv[l]);
+      }
+      h[j * NV + l] = NS == 1 ? du[l] * vset(b->beta[j]) : du[l];
+    }
+    if (j < b->rows) {
+      lanes_out(NV, full, w->value + (b->at + j) * w->ldv + c, du, n);
+      if (NS == 2 && w->value2)
+        lanes_out(NV, full, w->value2 + (b->at + j) * w->ldv + c, dv, n);
+    }
+  }
+  FOV_UNROLL
+  for (int t = 0; t < T; t++)
+    FOV_UNROLL
+    for (int j = 0; j < NV; j++) {
+      real *to = w->pend + t * w->ldp + c + j * VL;
+      vstore(to, g[t * NV + j] * vset(b->qs[t]));
+      vstore(to + T * w->ldp, h[t * NV + j] * vset(NS == 1 ? -b->ps[t] : b->ps[t]));
+    }
+}
+
+#endif
