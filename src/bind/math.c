@@ -39,7 +39,7 @@ static void arguments (lua_State *L, Args *a, int nin) {
     fov_Tensor *t = fov_totensor(L, k + 1);
     a->in[k] = t;
     if (!t) {
-      if (lua_type(L, k + 1) != LUA_TNUMBER) luaL_typeerror(L, k + 1, "tensor or number");
+      if (lua_type(L, k + 1) != LUA_TNUMBER) luaL_typeerror(L, k + 1, nin > 1 ? "tensor or number" : "tensor");
       numbers++;
       continue;
     }

@@ -45,10 +45,11 @@ static void finish (const Reduce *c, ptrdiff_t k, const fov_Part *p) {
 /* Address of output k's first element. */
 static char *start (const Reduce *c, ptrdiff_t k) {
   ptrdiff_t at = 0;
-  for (int d = c->kept.ndim - 1; d >= 0; d--) {
+  for (int d = c->kept.ndim - 1; d > 0; d--) {
     at += k % c->kept.shape[d] * c->kept.stride[d];
     k /= c->kept.shape[d];
   }
+  at += k * c->kept.stride[0];
   return (char *)c->kept.x + at * (ptrdiff_t)fov_type_size(c->kept.type);
 }
 

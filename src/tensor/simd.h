@@ -97,6 +97,17 @@ static inline vec vabs (vec a) {
   return (vec)((ivec)a & ~sign);
 }
 
+/* Is 'm' set in any lane? */
+static inline bool vany (ivec m) {
+#if FOV_LEVEL == 2
+  return _mm512_test_epi32_mask((__m512i)m, (__m512i)m) != 0;
+#elif FOV_LEVEL == 1
+  return !_mm256_testz_si256((__m256i)m, (__m256i)m);
+#else
+  return _mm_movemask_epi8((__m128i)m) != 0;
+#endif
+}
+
 /* Is !(|x| <= a) in any lane? */
 static inline bool vbeyond (vec x, real a) {
 #if FOV_LEVEL == 2 && FOV_REAL == 32
@@ -143,23 +154,67 @@ static inline vec vfma (vec a, vec b, vec c) {
 }
 
 /* Sum and maximum over lanes, by halves: a fixed order. */
+typedef real fov_Quarter __attribute__((vector_size(16)));
+
 static inline real vsum (vec v) {
-  real x[FOV_VBYTES / sizeof(real)];
-  memcpy(x, &v, sizeof x);
-  for (ptrdiff_t h = VL / 2; h; h /= 2)
-    for (ptrdiff_t i = 0; i < h; i++) x[i] += x[i + h];
-  return x[0];
+  fov_Quarter q[FOV_VBYTES / 16];
+  memcpy(q, &v, sizeof q);
+#if FOV_LEVEL == 2
+  q[0] += q[2];
+  q[1] += q[3];
+#endif
+#if FOV_LEVEL > 0
+  q[0] += q[1];
+#endif
+#if FOV_REAL == 32
+  return (q[0][0] + q[0][2]) + (q[0][1] + q[0][3]);
+#else
+  return q[0][0] + q[0][1];
+#endif
+}
+
+static inline fov_Quarter fov_max2 (fov_Quarter a, fov_Quarter b) {
+#if FOV_REAL == 32
+  return (fov_Quarter)_mm_max_ps((__m128)a, (__m128)b);
+#else
+  return (fov_Quarter)_mm_max_pd((__m128d)a, (__m128d)b);
+#endif
 }
 
 static inline real vmaxlane (vec v) {
-  real x[FOV_VBYTES / sizeof(real)];
-  memcpy(x, &v, sizeof x);
-  for (ptrdiff_t h = VL / 2; h; h /= 2)
-    for (ptrdiff_t i = 0; i < h; i++) x[i] = x[i + h] > x[i] ? x[i + h] : x[i];
-  return x[0];
+  fov_Quarter q[FOV_VBYTES / 16];
+  memcpy(q, &v, sizeof q);
+#if FOV_LEVEL == 2
+  q[0] = fov_max2(q[0], q[2]);
+  q[1] = fov_max2(q[1], q[3]);
+#endif
+#if FOV_LEVEL > 0
+  q[0] = fov_max2(q[0], q[1]);
+#endif
+#if FOV_REAL == 32
+  real a = q[0][0] > q[0][2] ? q[0][0] : q[0][2], b = q[0][1] > q[0][3] ? q[0][1] : q[0][3];
+  return a > b ? a : b;
+#else
+  return q[0][0] > q[0][1] ? q[0][0] : q[0][1];
+#endif
 }
 
 /* First 'n' < VL reals, the other lanes 'fill'; and the store of n lanes. */
+#if FOV_LEVEL == 2 && FOV_REAL == 32
+static inline vec vload_n (const real *p, ptrdiff_t n, real fill) {
+  return (vec)_mm512_mask_loadu_ps((__m512)vset(fill), (__mmask16)((1u << n) - 1), p);
+}
+static inline void vstore_n (real *p, vec v, ptrdiff_t n) {
+  _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
+}
+#elif FOV_LEVEL == 2
+static inline vec vload_n (const real *p, ptrdiff_t n, real fill) {
+  return (vec)_mm512_mask_loadu_pd((__m512d)vset(fill), (__mmask8)((1u << n) - 1), p);
+}
+static inline void vstore_n (real *p, vec v, ptrdiff_t n) {
+  _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), (__m512d)v);
+}
+#else
 static inline vec vload_n (const real *p, ptrdiff_t n, real fill) {
   vec v = vset(fill);
   memcpy(&v, p, (size_t)n * sizeof *p);
@@ -168,6 +223,7 @@ static inline vec vload_n (const real *p, ptrdiff_t n, real fill) {
 static inline void vstore_n (real *p, vec v, ptrdiff_t n) {
   memcpy(p, &v, (size_t)n * sizeof *p);
 }
+#endif
 
 /* exp(x) = 2^k e^r, k whole, |r| <= ln2/2: adding 'magic' = 1.5 * 2^p rounds
  * x/ln2 to k and leaves k in the low bits; ln2 is c1 + c2 with k*c1 exact;

@@ -121,7 +121,7 @@ static const fov_Element table[] = {
   { "pow", 2, 0, 1, power, "x ^ y; integers as f32, NaN for a fractional power below 0." },
   { "maximum", 2, 0, 0, maximum_run, "The larger of x and y; NaN where either is." },
   { "minimum", 2, 0, 0, minimum_run, "The smaller of x and y; NaN where either is." },
-  { "atan2", 2, 0, 1, vatan2_run, "Angle of the point (y, x), in [-pi, pi]: x:atan2(y) is atan(x/y)." },
+  { "atan2", 2, 0, 1, vatan2_run, "atan(x / y) in the quadrant of (y, x), in [-pi, pi]." },
   { "mod", 2, 0, 1, mod_run, "Remainder with y's sign, as x % y in Lua; an integer 0 raises." },
   { "floordiv", 2, 0, 0, floordiv_run, "floor(x / y), as x // y in Lua; an integer 0 raises." },
   { "eq", 2, 1, 0, eq_run, "1 where x equals y, else 0 (u8)." },

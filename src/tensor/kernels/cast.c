@@ -3,14 +3,18 @@
 #include "tensor/simd.h"
 
 /* b[i*sy] := expr of v = a[i*sx].  The loop with both strides 1 is apart so
- * that the compiler can use vectors. */
+ * that the compiler can use vectors, and so is a repeated element. */
 #define CAST(name, T, U, expr)                                                    \
   static void name (const void *x, ptrdiff_t sx, void *y, ptrdiff_t sy, ptrdiff_t n) { \
     const T *restrict a = x;                                                      \
     U *restrict b = y;                                                            \
     if (sx == 1 && sy == 1)                                                       \
       for (ptrdiff_t i = 0; i < n; i++) { const T v = a[i]; b[i] = (U)(expr); }   \
-    else                                                                          \
+    else if (sx == 0 && sy == 1 && n > 0) {                                       \
+      const T v = *a;                                                             \
+      const U w = (U)(expr);                                                      \
+      for (ptrdiff_t i = 0; i < n; i++) b[i] = w;                                 \
+    } else                                                                        \
       for (ptrdiff_t i = 0; i < n; i++) { const T v = a[i * sx]; b[i * sy] = (U)(expr); } \
   }
 

@@ -88,8 +88,7 @@ static inline real largest (const real *x, ptrdiff_t n) {
     bad |= (ivec)(v != v);
     m[0] = vmax(m[0], v);
   }
-  for (ptrdiff_t j = 0; j < VL; j++)
-    if (bad[j]) return (real)NAN;
+  if (vany(bad)) return (real)NAN;
   return vmaxlane(vmax(m[0], m[1]));
 }
 

@@ -18,8 +18,7 @@ static real largest (const real *x, ptrdiff_t n) {
     bad |= (ivec)(v != v);
     m = vmax(m, v);
   }
-  for (ptrdiff_t j = 0; j < VL; j++)
-    if (bad[j]) return (real)NAN;
+  if (vany(bad)) return (real)NAN;
   return vmaxlane(m);
 }
 
