@@ -38,9 +38,10 @@ CTEST  := $(patsubst tests/%.c,$(BUILD)/tests/%.t,$(wildcard tests/*.c))
 
 all: $(BUILD)/lib/fovea/core.so $(BUILD)/fovea
 
+# nodelete: lua_close unloads modules, and worker threads outlive the state.
 $(BUILD)/lib/fovea/core.so: $(OBJ)
 	@mkdir -p $(@D)
-	$(Q)$(CC) -shared $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) -shared -Wl,-z,nodelete $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/fovea: $(AOBJ) $(OBJ)
 	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) -rdynamic -o $@ $^ -llua5.4 -lreadline $(LDLIBS)
