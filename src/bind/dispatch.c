@@ -273,8 +273,9 @@ int fov_op_vjp (lua_State *L) {
     if (!r.out[i]) return luaL_error(L, "%s: vjp: output %s is missing", p.op->name, a->name);
   }
   if (!lua_istable(L, 3)) run(L, &r);
+  bool flows = false;     /* kernels see at least one gradient that is not zero */
   for (int i = 0; i < p.sig->nout; i++)
-    r.dout[i] = given(L, &p, 4, i, &p.sig->arg[p.sig->nin + i]);
+    flows |= (r.dout[i] = given(L, &p, 4, i, &p.sig->arg[p.sig->nin + i])) != NULL;
   lua_newtable(L);
   int results = lua_gettop(L);
   fov_Tensor *sum[FOV_MAXARG] = { NULL };
@@ -300,11 +301,12 @@ int fov_op_vjp (lua_State *L) {
       if (p.nbatch + n > FOV_MAXDIM) return luaL_error(L, "%s: too many dimensions", p.op->name);
       r.din[i] = fov_newtensor(L, p.type, p.nbatch + n, shape);
     } else r.din[i] = sum[i];
+    if (!flows) memset(sum[i]->x, 0, (size_t)fov_numel(sum[i]) * fov_type_size(p.type));
   }
   r.kernel = p.op->bwd;
-  run(L, &r);
+  if (flows) run(L, &r);
   for (int i = 0; i < p.sig->nin; i++) {
-    if (!sum[i] || sum[i] == r.din[i]) continue;
+    if (!flows || !sum[i] || sum[i] == r.din[i]) continue;
     Fold f = { &p, r.din[i], sum[i], i };
     fov_Tensor head = part(&p, r.din[i], 0);
     memset(sum[i]->x, 0, (size_t)fov_numel(sum[i]) * fov_type_size(p.type));
