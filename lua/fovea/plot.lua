@@ -29,7 +29,7 @@ end
 local function script(spec, path)
   local out, n = {}, #spec.panels
   local svg = path:find "%.svg$"
-  local wide, tall = spec.width or 460 * n, spec.height or 430
+  local wide, tall = 460 * n + 190, spec.height or 480   -- the key has its own column
   out[#out + 1] = svg
     and ("set terminal svg size %d,%d dynamic enhanced font 'DejaVu Sans,12' background '#ffffff'"):format(wide, tall)
     or ("set terminal pngcairo size %d,%d enhanced font 'DejaVu Sans,18'"):format(2 * wide, 2 * tall)
@@ -39,14 +39,17 @@ local function script(spec, path)
     for j, line in ipairs(p.lines) do block(out, ("d%d_%d"):format(i, j), line) end
   end
   out[#out + 1] = ("set multiplot layout 1,%d title %s"):format(n, quote(spec.title or ""))
-  out[#out + 1] = "set grid lc '#e4e4e4'\nset border 3\nset tics nomirror\nset style fill transparent solid 0.15 noborder"
+  out[#out + 1] = "set grid back lw 1 lc rgb '#dddddd'\nset border 3\nset tics nomirror\nset style fill transparent solid 0.15 noborder"
   for i, p in ipairs(spec.panels) do
     out[#out + 1] = "unset logscale\nset title " .. quote(p.title or "")
     out[#out + 1] = "set xlabel " .. quote(p.xlabel or "") .. "\nset ylabel " .. quote(p.ylabel or "")
     if p.logx then out[#out + 1] = "set logscale x " .. (p.logx == true and 10 or p.logx) end
     if p.logy then out[#out + 1] = "set logscale y" end
     out[#out + 1] = p.yrange and ("set yrange [%s]"):format(p.yrange) or "set yrange [*:*]"
-    out[#out + 1] = i == n and "set key outside right top samplen 1.5" or "unset key"
+    out[#out + 1] = "set format y '%g'"
+    out[#out + 1] = ("set lmargin at screen %.4f\nset rmargin at screen %.4f"):format(
+      (460 * (i - 1) + 75) / wide, (460 * i - 12) / wide)
+    out[#out + 1] = i == n and "set key at screen 0.995, 0.9 right top samplen 1.8" or "unset key"
     local parts = {}
     for j, line in ipairs(p.lines) do
       local c = line.colour or colours[(j - 1) % #colours + 1]
