@@ -1433,7 +1433,8 @@ function fovea.inv(A) end
 
 ---fv.isa(name?) -> string
 ---The instruction-set level in use: base, v3 or v4; sets it if given and returns the old one.
----For tests. Starts as the highest this CPU has, or the lower one FOVEA_ISA names.
+---For tests. Starts as the highest this CPU has, or the lower one FOVEA_ISA names. BLAS keeps
+---the kernels that suited the level at the start.
 ---@param name? any
 ---@return string
 function fovea.isa(name) end
@@ -2075,12 +2076,45 @@ function fovea.additive_rule(q, k, v, options) end
 ---@return fovea.tensor phi (..., n,f)
 function fovea.dpfp(x, options) end
 
+---Fast-weight memory with a diagonal-plus-rank-one transition (RWKV-7 and others).
+---S_t = (e^g + b a') S_{t-1} + k v';  o_t = S_t' q_t: a reads the state its own gate has
+---not touched, q the state after the write.  The first state s is 0 when not given.
+---g are log gates, one a token or one a row of S, each <= 0 and taken as at least -60
+---(-inf is fine; no gradient flows below -60).  o, then the last state, from which
+---another call can go on.  b = -r a with 0 <= r |a|^2 <= 2 is stable; unrelated a and
+---b may diverge.  Time 8 n d e flops, linear in n; memory one state.
+---Peng et al. 2025, arXiv:2503.14456
+---@param q fovea.tensor (..., n,d)
+---@param k fovea.tensor (..., n,d)
+---@param v fovea.tensor (..., n,e)
+---@param a fovea.tensor (..., n,d)
+---@param b fovea.tensor (..., n,d)
+---@param options? { g?: fovea.tensor|number, s?: fovea.tensor|number, chunk?: integer, form?: "auto"|"chunk"|"token" }
+---@return fovea.tensor o (..., n,e)
+---@return fovea.tensor s_n (..., d,e)
+function fovea.dplr_rule(q, k, v, a, b, options) end
+
 ---The feature map elu(x) + 1: x + 1 for x > 0, exp(x) otherwise.
 ---Deterministic; positive until exp(x) underflows (x < -87 in f32).
 ---Katharopoulos et al. 2020, arXiv:2006.16236
 ---@param x fovea.tensor (..., n,d)
 ---@return fovea.tensor phi (..., n,d)
 function fovea.elu1(x) end
+
+---Fast-weight memory that erases what a key reads before it writes (delta rules).
+---S <- e^g S;  S_t = S + k (beta (v - S'p))';  o_t = S_t' q_t.  p is k when not given,
+---beta 1, the first state s 0.  g are log gates, one a token or one a row of S, each
+---<= 0 and taken as at least -60 (-inf is fine; no gradient flows below -60).
+---o, then the last state, from which another call can go on.  It diverges where
+---beta |k||p| > 2 for long.  Time 6 n d e flops, linear in n; memory one state.
+---Schlag, Irie & Schmidhuber 2021, arXiv:2102.11174; Yang et al. 2024, arXiv:2406.06484
+---@param q fovea.tensor (..., n,d)
+---@param k fovea.tensor (..., n,d)
+---@param v fovea.tensor (..., n,e)
+---@param options? { p?: fovea.tensor|number, beta?: fovea.tensor|number, g?: fovea.tensor|number, s?: fovea.tensor|number, chunk?: integer, form?: "auto"|"chunk"|"token" }
+---@return fovea.tensor o (..., n,e)
+---@return fovea.tensor s_n (..., d,e)
+function fovea.erase_write_rule(q, k, v, options) end
 
 ---Positive random features in pairs exp(w.x), exp(-w.x); f = 2m.
 ---E[phi(x).phi(y)] = exp(x.y) for rows of w ~ N(0,I), never negative. Relative

@@ -22,6 +22,13 @@ function session.compile(src)
   local err
   f, err = load(keep_locals(src), "=prompt", "t")
   if f then return f, mute end
+  -- statements and, after a ';', an expression to show
+  for at = #src, 1, -1 do
+    if src:byte(at) == 59 then   -- ;
+      local g = load(keep_locals(src:sub(1, at)) .. " return " .. src:sub(at + 1), "=prompt", "t")
+      if g and src:find("%S", at + 1) then return g, false end
+    end
+  end
   if err:find "<eof>$" then return nil, "incomplete" end
   return nil, err
 end
@@ -66,13 +73,14 @@ function session.show(v, depth, seen)
   return "{\n" .. pad .. table.concat(parts, ",\n" .. pad) .. "\n" .. ("  "):rep(depth - 1) .. "}"
 end
 
---- Results of one entry: kept as _ (the last first value), shown one a line.
+--- Results of one entry: the first is kept as _; shown on one line if they fit.
 function session.results(n, ...)
   if n == 0 then return nil end
   _G._ = (...)
   local out = {}
   for i = 1, n do out[i] = session.show((select(i, ...))) end
-  return table.concat(out, "\n")
+  local line = table.concat(out, ", ")
+  return (line:find "\n" or #line > 76) and table.concat(out, "\n") or line
 end
 
 --- Names that v.|name can complete to.

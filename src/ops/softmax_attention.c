@@ -88,7 +88,7 @@ static void cost (const fov_Call *c, fov_Cost *cost) {
 
 const fov_Op FOV_OP(softmax_attention) = {
   .name = "softmax_attention",
-  .sig = "q(n,d) k(m,d) v(m,e) bias?(n,m) key_length?:i64() alibi_slopes?() sink?()"
+  .sig = "q(n,d) k(m,d) v(m,e) bias?(n,m) key_length?:i64(<) alibi_slopes?() sink?()"
          " -> o(n,e) | lse(n)",
   .doc =
     "Exact softmax attention, tiled: o = softmax(scale q k' + bias) v and lse.\n"
