@@ -2224,6 +2224,37 @@ function fovea.trig_features(x, w, options) end
 ---@overload fun(name: "dpfp"|"favor"|"linear"|"nystrom"|"softmax"|"svd"|"topm"|"uniform", options?: table): any
 fovea.attention = {}
 
+---fv.delta_rule(q, k, v, beta, {state=, scale=, form=, chunk=}) -> o, state
+---the delta rule.
+---S_t = S_{t-1} + beta_t k_t (v_t - S_{t-1}'k_t)',  o_t = S_t'q_t
+---q, k (..., n, d), v (..., n, e), beta (..., n) or a number; state (..., d, e) continues a
+---sequence. Keys are used as they are: with |k| = 1 and beta in (0, 2) the memory is stable,
+---beyond beta |k|^2 = 2 it grows (warned once in a process). Time 6nde flops.
+---@param q any
+---@param k any
+---@param v any
+---@param beta any
+---@param options? table {state=, scale=, form=, chunk=}
+---@return any
+---@return any
+function fovea.delta_rule(q, k, v, beta, options) end
+
+---fv.gated_delta_rule(q, k, v, beta, g, {state=, scale=, form=, chunk=}) -> o, state
+---the gated delta rule.
+---S_t = e^{g_t} S_{t-1} + beta_t k_t (v_t - e^{g_t} S_{t-1}'k_t)',  o_t = S_t'q_t
+---As fv.delta_rule, with log gates g (..., n), each at most 0 (an error says which is not).
+---g = 0 is the delta rule. fv.rule("gated_delta") is the same by name; fv.rule("kda") takes
+---a gate for each key entry. Source: arXiv:2412.06464.
+---@param q any
+---@param k any
+---@param v any
+---@param beta any
+---@param g any
+---@param options? table {state=, scale=, form=, chunk=}
+---@return any
+---@return any
+function fovea.gated_delta_rule(q, k, v, beta, g, options) end
+
 ---fv.help(name or object)
 ---prints documentation; without an argument, an overview.
 ---Names are those of functions, tensor methods ("sum" or "x:sum"), operators and the
@@ -2255,6 +2286,27 @@ fovea.kernel = {}
 ---@field register fun(entry: table)
 ---@overload fun(name: "dpfp"|"elu1"|"favor"|"hyperbolic"|"positive"|"relu"|"trig", options?: table): any
 fovea.map = {}
+
+---fv.rule(name, options)
+---fast-weight update rules, the recurrent family of attention.
+---rule = fv.rule("gated_delta")
+---o, state = rule:apply(q, k, v, beta, g, {state=, scale=, form=, chunk=})    -- or rule(...)
+---o, state = rule:apply({ q = q, k = k, v = v, beta = beta, g = g }, {state=})
+---Every rule is causal: o_t sees tokens 1 .. t. rule.sig shows the inputs in order with the
+---shapes of one head; leading dimensions are batch and heads and broadcast, so gates may be
+---shared; an input that is the same for all tokens may be a number. The state S has a row for
+---each entry of a key, S' its transpose. A last state given back as 'state' continues the
+---sequence as if it had not been cut. Where a rule keeps several tensors its state is a table
+---of them by name (rule.state lists them), else the tensor. Gates named g are logarithms,
+---at most 0. Each rule is a few lines on the recurrence that rule.kernel names; form and
+---chunk are that operator's.
+---@class fovea.registry.rule
+---@field names fun(): string[]
+---@field entry fun(name: string): table
+---@field help fun(name?: string)
+---@field register fun(entry: table)
+---@overload fun(name: "comba"|"delta"|"delta_product"|"gated_delta"|"gated_delta2"|"gla"|"hgrn2"|"kda"|"lightning"|"linear"|"longhorn"|"mamba2"|"mlstm"|"peng"|"retnet"|"rwkv6"|"rwkv7"|"simple_gla", options?: table): any
+fovea.rule = {}
 
 ---fv.sample(name, {rows=, dim=, seed= or rng=, dtype=})
 ---a random projection W (rows, dim).
