@@ -151,10 +151,11 @@ static int moments (const double *v, const double e[9]) {
 }
 
 static void laws (void) {
-  static const double normal[9] = { 1, 0, 1, 0, 3, 0, 15, 0, 105 },
-    uniform[9] = { 1, 1. / 2, 1. / 3, 1. / 4, 1. / 5, 1. / 6, 1. / 7, 1. / 8, 1. / 9 };
+  static const double normal[9] = { 1, 0, 1, 0, 3, 0, 15, 0, 105 };
+  static const double uniform[9] = { 1, 1. / 2, 1. / 3, 1. / 4, 1. / 5, 1. / 6, 1. / 7, 1. / 8, 1. / 9 };
   for (int kind = 0; kind < 4; kind++) {
-    static const char *const names[] = { "uniform f32", "uniform f64", "normal f32", "normal f64" };
+    static const char *const names[] = { "uniform f32", "uniform f64",
+                                         "normal f32", "normal f64" };
     fov_Stream s = stream("laws");
     if (kind == 0) fov_uniform_f32(&s, N, f);
     if (kind == 1) fov_uniform_f64(&s, N, x);
@@ -187,12 +188,12 @@ static void integers (void) {
       else count[k[i] - lo]++;
     for (int i = 0; i < range; i++) chi2 += (count[i] - want) * (count[i] - want) / want;
     double free = (double)range - 1;
-    ok(inside && chi2 < free + 4 * sqrt(2 * free) + 4, "%d .. %d is uniform (chi2 %.1f, %.0f free)",
-       (int)lo, (int)hi, chi2, free);
+    ok(inside && chi2 < free + 4 * sqrt(2 * free) + 4,
+       "%d .. %d is uniform (chi2 %.1f, %.0f free)", (int)lo, (int)hi, chi2, free);
   }
   /* Range 3 * 2^62: a remainder would hit the lower third twice as often, a
    * product without redrawing would hit multiples of 3 twice as often. */
-  int64_t lo = INT64_MIN, hi = INT64_MIN + 3 * (int64_t)(1ull << 61) + 3 * (int64_t)(1ull << 61) - 1;
+  const int64_t half = 3 * (int64_t)(1ull << 61), lo = INT64_MIN, hi = lo + half + half - 1;
   double third[3] = { 0 }, rest[3] = { 0 }, se = sqrt(N * 2.0 / 9);
   fov_integers(&s, N, lo, hi, k);
   for (int i = 0; i < N; i++) {

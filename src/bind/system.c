@@ -102,7 +102,7 @@ static const fov_Method functions[] = {
   { "clock", now, "fv.clock() -> number", "Seconds on a monotonic clock; differences are times.",
     "none" },
   { "threads", threads, "fv.threads(n?) -> integer",
-    "The number of threads that compute; sets it to n (1 to 256) if given and returns the old one.\n"
+    "The number of threads that compute; sets it to n (1 to 256) if given, returns the old one.\n"
     "Starts as FOVEA_THREADS, else the CPUs this process may use. Results never depend on it.",
     "none" },
   { "isa", isa, "fv.isa(name?) -> string",
@@ -110,7 +110,8 @@ static const fov_Method functions[] = {
     "For tests. Starts as the highest this CPU has, or the lower one FOVEA_ISA names. BLAS keeps\n"
     "the kernels that suited the level at the start.", "none" },
   { "info", info, "fv.info() -> table",
-    "What computes here: version, lua, cpu, isa, isa_max, threads, huge_pages, blas, blas_config.\n"
+    "What computes here: version, lua, cpu, isa, isa_max, threads, huge_pages, blas and\n"
+    "blas_config.\n"
     "Prints as one line each.", "none" },
   { NULL, NULL, NULL, NULL, NULL }
 };

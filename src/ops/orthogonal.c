@@ -16,7 +16,7 @@
  *
  * All in f64 whatever the dtype: f32 is the rounding of the f64 matrix, and
  * rows do not change when m grows.  Time O(m d^2), 4/3 d^3 flops a full block;
- * scratch d^2/2 + 35 d + .. doubles a block. */
+ * scratch d^2 + 36 d doubles a block. */
 #include "ops/op.h"
 
 #include "tensor/simd.h"
