@@ -169,14 +169,14 @@ function tensor:asin_() end
 function tensor:atan(options) end
 
 ---x:atan2(y, {out=}) -> tensor
----Angle of the point (y, x), in [-pi, pi]: x:atan2(y) is atan(x/y).
+---atan(x / y) in the quadrant of (y, x), in [-pi, pi].
 ---@param y any
 ---@param options? table {out=}
 ---@return fovea.tensor
 function tensor:atan2(y, options) end
 
 ---x:atan2_(y) -> x
----In place: Angle of the point (y, x), in [-pi, pi]: x:atan2(y) is atan(x/y).
+---In place: atan(x / y) in the quadrant of (y, x), in [-pi, pi].
 ---@param y any
 ---@return fovea.tensor
 function tensor:atan2_(y) end
@@ -407,8 +407,8 @@ function tensor:floordiv_(y) end
 
 ---x:gather(dim, index) -> tensor
 ---Elements of x at places of one dimension: out[i][j] = x[index[i][j]][j] for dim 1.
----index is i64, counts from 1 and has x's dimensions; sizes other than that of dim are equal
----or 1 on either side. The result has x's dtype. Raises for an index outside 1 .. size.
+---index is i64, counts from 1 and has x's dimensions; sizes other than that of dim are
+---equal or 1 on either side. The result has x's dtype. Raises for an index outside 1 .. size.
 ---The gradient is scatter_add.
 ---@param dim any
 ---@param index any
@@ -802,7 +802,7 @@ function tensor:relu_() end
 function tensor:reshape(n, ...) end
 
 ---x:roll(shift, dim) -> tensor
----Entries moved on by shift places along dim; what leaves at one end enters at the other.
+---Entries moved on by shift places along dim; what leaves one end enters at the other.
 ---@param shift any
 ---@param dim any
 ---@return fovea.tensor
@@ -832,7 +832,7 @@ function tensor:rsqrt_() end
 
 ---x:scatter_add(dim, index, src) -> tensor
 ---A copy of x with src added: out[index[i][j]][j] += src[i][j] for dim 1.
----src has x's dtype and shape but for dim; index (i64, from 1) has src's shape, or sizes of 1.
+---src has x's dtype and shape but for dim; index (i64, from 1) has src's shape or sizes 1.
 ---Sums are taken in order along dim: same bits at any thread count. Integers wrap.
 ---@param dim any
 ---@param index any
@@ -1084,15 +1084,15 @@ function tensor:trace() end
 function tensor:transpose(i, j) end
 
 ---x:tril(k?) -> tensor
----The lower triangle of the last two dimensions: column j of row i stays if j <= i + k.
----k is 0 unless given; the rest becomes 0.
+---The lower triangle of the last two dimensions, 0 elsewhere.
+---Column j of row i stays if j <= i + k; k is 0 unless given.
 ---@param k? any
 ---@return fovea.tensor
 function tensor:tril(k) end
 
 ---x:triu(k?) -> tensor
----The upper triangle of the last two dimensions: column j of row i stays if j >= i + k.
----k is 0 unless given; the rest becomes 0.
+---The upper triangle of the last two dimensions, 0 elsewhere.
+---Column j of row i stays if j >= i + k; k is 0 unless given.
 ---@param k? any
 ---@return fovea.tensor
 function tensor:triu(k) end
@@ -1189,7 +1189,7 @@ function fovea.asin(x, options) end
 function fovea.atan(x, options) end
 
 ---fv.atan2(x, y, {out=}) -> tensor
----Angle of the point (y, x), in [-pi, pi]: x:atan2(y) is atan(x/y).
+---atan(x / y) in the quadrant of (y, x), in [-pi, pi].
 ---@param x any
 ---@param y any
 ---@param options? table {out=}
@@ -1417,7 +1417,8 @@ function fovea.gelu(x, options) end
 function fovea.gt(x, y, options) end
 
 ---fv.info() -> table
----What computes here: version, lua, cpu, isa, isa_max, threads, huge_pages, blas, blas_config.
+---What computes here: version, lua, cpu, isa, isa_max, threads, huge_pages, blas and
+---blas_config.
 ---Prints as one line each.
 ---@return table
 function fovea.info() end
@@ -1973,7 +1974,7 @@ function fovea.tanh(x, options) end
 function fovea.tensor(table, options) end
 
 ---fv.threads(n?) -> integer
----The number of threads that compute; sets it to n (1 to 256) if given and returns the old one.
+---The number of threads that compute; sets it to n (1 to 256) if given, returns the old one.
 ---Starts as FOVEA_THREADS, else the CPUs this process may use. Results never depend on it.
 ---@param n? any
 ---@return integer
@@ -1999,16 +2000,16 @@ function fovea.trace(A) end
 function fovea.triangular_solve(T, B, options) end
 
 ---fv.tril(x, k?) -> tensor
----The lower triangle of the last two dimensions: column j of row i stays if j <= i + k.
----k is 0 unless given; the rest becomes 0.
+---The lower triangle of the last two dimensions, 0 elsewhere.
+---Column j of row i stays if j <= i + k; k is 0 unless given.
 ---@param x any
 ---@param k? any
 ---@return fovea.tensor
 function fovea.tril(x, k) end
 
 ---fv.triu(x, k?) -> tensor
----The upper triangle of the last two dimensions: column j of row i stays if j >= i + k.
----k is 0 unless given; the rest becomes 0.
+---The upper triangle of the last two dimensions, 0 elsewhere.
+---Column j of row i stays if j >= i + k; k is 0 unless given.
 ---@param x any
 ---@param k? any
 ---@return fovea.tensor

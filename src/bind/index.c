@@ -184,7 +184,10 @@ static int one_hot (lua_State *L) {
 }
 
 /* A number at 'arg' as a tensor of 'type'. */
-typedef struct Number { fov_Tensor t; union { double d; float f; int64_t i; uint8_t u; } v; } Number;
+typedef struct Number {
+  fov_Tensor t;
+  union { double d; float f; int64_t i; uint8_t u; } v;
+} Number;
 
 static const fov_Tensor *number (lua_State *L, int arg, fov_Type type, Number *n) {
   fov_setelement(L, type, &n->v, arg);
@@ -265,8 +268,8 @@ static int nonzero (lua_State *L) {
 static const fov_Method methods[] = {
   { "gather", gather, "x:gather(dim, index) -> tensor",
     "Elements of x at places of one dimension: out[i][j] = x[index[i][j]][j] for dim 1.\n"
-    "index is i64, counts from 1 and has x's dimensions; sizes other than that of dim are equal\n"
-    "or 1 on either side. The result has x's dtype. Raises for an index outside 1 .. size.\n"
+    "index is i64, counts from 1 and has x's dimensions; sizes other than that of dim are\n"
+    "equal or 1 on either side. The result has x's dtype. Raises for an index outside 1 .. size.\n"
     "The gradient is scatter_add.", "" },
   { "index_select", index_select, "x:index_select(dim, index) -> tensor",
     "Slices of x along one dimension, by an i64 tensor of any shape or a list {3, 1}.\n"
@@ -275,7 +278,7 @@ static const fov_Method methods[] = {
     "The gradient is index_add.", "" },
   { "scatter_add", scatter_add, "x:scatter_add(dim, index, src) -> tensor",
     "A copy of x with src added: out[index[i][j]][j] += src[i][j] for dim 1.\n"
-    "src has x's dtype and shape but for dim; index (i64, from 1) has src's shape, or sizes of 1.\n"
+    "src has x's dtype and shape but for dim; index (i64, from 1) has src's shape or sizes 1.\n"
     "Sums are taken in order along dim: same bits at any thread count. Integers wrap.", "" },
   { "index_add", index_add, "x:index_add(dim, index, src) -> tensor",
     "A copy of x with slices added: out[index[i]] += src[i] for dim 1.\n"

@@ -199,21 +199,22 @@ static int triangle (lua_State *L, const char *fn, bool lower) {
 static int tril (lua_State *L) { return triangle(L, "tril", true); }
 static int triu (lua_State *L) { return triangle(L, "triu", false); }
 
-#define TRIL "The lower triangle of the last two dimensions: column j of row i stays if j <= i + k.\n" \
-             "k is 0 unless given; the rest becomes 0."
-#define TRIU "The upper triangle of the last two dimensions: column j of row i stays if j >= i + k.\n" \
-             "k is 0 unless given; the rest becomes 0."
+#define TRIL "The lower triangle of the last two dimensions, 0 elsewhere.\n" \
+             "Column j of row i stays if j <= i + k; k is 0 unless given."
+#define TRIU "The upper triangle of the last two dimensions, 0 elsewhere.\n" \
+             "Column j of row i stays if j >= i + k; k is 0 unless given."
 
 static const fov_Method methods[] = {
   { "roll", roll, "x:roll(shift, dim) -> tensor",
-    "Entries moved on by shift places along dim; what leaves at one end enters at the other.", "" },
+    "Entries moved on by shift places along dim; what leaves one end enters at the other.", "" },
   { "pad", pad, "x:pad({before, after, ...}, value?) -> tensor",
     "A larger tensor with x inside and value (0) around it.\n"
     "Two whole numbers per dimension, from the first, flat or as pairs {{1, 0}, {2, 2}}.", "" },
   { "tile", tile, "x:tile(times, ...) -> tensor",
     "x repeated as blocks along its dimensions, the last count for the last dimension.\n"
     "More counts than dimensions add dimensions in front.", "" },
-  { "flip", flip, "x:flip(dim, ...) -> tensor", "A view with the order along each dim reversed.", "view" },
+  { "flip", flip, "x:flip(dim, ...) -> tensor",
+    "A view with the order along each dim reversed.", "view" },
   { "diagonal", diagonal, "x:diagonal(k?) -> tensor",
     "A view of diagonal k (0) of the last two dimensions; above the main one for k > 0.", "view" },
   { "tril", tril, "x:tril(k?) -> tensor", TRIL, "" },
