@@ -1,0 +1,108 @@
+-- The launcher as a user meets it: scripts, -e, input from a pipe, the prompt
+-- in a terminal, Ctrl-C in Lua loops and inside long C work, the stock lua5.4.
+
+local tap = require "tap"
+
+local build = os.getenv "BUILD" or "build"
+local exe = build .. "/fovea"
+local dir = os.tmpname()
+os.remove(dir)
+os.execute("mkdir -p " .. dir)
+
+local function write(name, text)
+  local f = assert(io.open(dir .. "/" .. name, "w"))
+  f:write(text)
+  f:close()
+  return dir .. "/" .. name
+end
+
+local function sh(cmd)
+  local p = io.popen(cmd .. " 2>&1")
+  local text = p:read "a"
+  local good, _, code = p:close()
+  return text, good and 0 or code
+end
+
+local function is(cmd, want, name)
+  local text, code = sh(cmd)
+  tap.ok(text == want and code == 0, name, "status %d, got %s", code, text)
+end
+
+is(exe .. " -e 'print(1 + 1)'", "2\n", "-e runs a line")
+is(exe .. " -e 'print(arg[1], ...)' a b", "a\ta\tb\n", "-e passes arguments")
+is(("echo 'print(fv.zeros(2):sum():item())' | %s"):format(exe), "0.0\n", "a pipe is a script")
+is(("%s %s x"):format(exe, write("s.lua", "print(arg[0]:match '[^/]+$', ...)")), "s.lua\tx\n",
+   "a script has its arguments")
+tap.ok(select(2, sh(exe .. " -e 'error(\"no\", 0)'")) ~= 0, "an error is a failing status")
+local text = sh(exe .. " -e 'local function f() local x = nil; x.y = 1 end f()'")
+tap.ok(text:find "^fovea: %-e:1: attempt to index" and text:find "traceback", "an error shows where", "%s", text)
+text = sh(exe .. " " .. dir .. "/missing.lua")
+tap.ok(text:find "^fovea: cannot open", "a missing script is one clear error", "%s", text)
+text = sh(exe .. " run " .. dir)
+tap.ok(text:find "no experiment at" and not text:find "traceback", "a missing experiment too", "%s", text)
+text = sh(exe .. " run experiments/kernel_comparison --drawz=3")
+tap.ok(text:find "unknown option '%-%-drawz=3'", "experiments refuse unknown options", "%s", text)
+
+-- Ctrl-C: the script catches the error, then works on in the same process
+local function interrupted(body, name)
+  local script = write("i.lua", ([[
+    io.stdout:setvbuf "no"
+    print "ready"
+    local good, err = pcall(function() %s end)
+    print(good, (tostring(err):gsub("^.-:%%d+: ", "")), fv.ones(3):sum():item())
+  ]]):format(body))
+  local out = dir .. "/out"
+  local got = sh(([[
+    %s %s > %s 2>&1 & p=$!
+    for i in $(seq 200); do grep -q ready %s 2>/dev/null && break; sleep 0.05; done
+    sleep 0.3; kill -INT $p; wait $p; cat %s]]):format(exe, script, out, out, out))
+  tap.ok(got:find "false\tinterrupted!\t3.0", name, "%s", got)
+end
+
+-- a shell starts background jobs with SIGINT ignored; the launcher takes it back
+interrupted("while true do end", "Ctrl-C ends a Lua loop, not the process")
+interrupted("local x = fv.zeros(1, 16384, 64) for i = 1, 1000 do fv.softmax_attention(x, x, x) end",
+            "Ctrl-C ends long work in C, not the process")
+interrupted("local x = fv.zeros(3000, 3000) for i = 1, 1000 do x:matmul(x) end",
+            "Ctrl-C ends a matrix product, not the process")
+
+-- the prompt, in a pseudo-terminal
+if os.execute "command -v script >/dev/null 2>&1" then
+  write("typed", 'local x = fv.ones(2,\n2)\nx:sum():item() + 1\nnonsense(\n)\n?zeros\nfv.softmax_attention(x, x)\n')
+  local shown = sh(("FOVEA_HISTORY=%s/history TERM=dumb script -qec %s /dev/null < %s/typed")
+    :format(dir, exe, dir)):gsub("\27%[[%d;?]*%a", "")
+  tap.ok(shown:find "5%.0", "a block of two lines, a local that stays, a value shown", "%s", shown)
+  tap.ok(shown:find "attempt to call a nil value", "an error keeps the prompt alive")
+  tap.ok(shown:find "fv%.zeros%(n, ..., {dtype=}%)", "?name shows help")
+  tap.ok(shown:find "v: expected a tensor, got no value", "a wrong call says what is missing")
+  local h = io.open(dir .. "/history")
+  tap.ok(h and h:read "a":find "x:sum", "history is kept")
+else
+  print "# no script(1): the prompt is not driven"
+end
+
+-- completion, as the prompt asks for it
+local session = require "fovea.session"
+_G.fv = require "fovea"
+local function completes(line, want)
+  local list = session.complete(line)
+  local found = false
+  for _, c in ipairs(list) do found = found or c == want end
+  tap.ok(found, ("%s completes to %s"):format(line, want), "%s", table.concat(list, " "))
+end
+_G.tensor_here = fv.zeros(1)
+completes("fv.softmax_att", "fv.softmax_attention")
+completes("tensor_here:resh", "tensor_here:reshape")
+completes("fv.softmax_attention(q, k, v, {cau", "causal=")
+completes('fv.map("hyp', "hyperbolic")
+completes("whi", "while")
+
+-- the same library in stock Lua
+if os.execute "command -v lua5.4 >/dev/null 2>&1" and not build:find "san" then
+  is(([[LUA_PATH='lua/?.lua;lua/?/init.lua' LUA_CPATH='%s/lib/?.so' lua5.4 -e 'local fv = require "fovea"
+    print(fv.softmax_attention(fv.zeros(3, 2), fv.zeros(3, 2), fv.ones(3, 2)):sum():item())']]):format(build),
+     "6.0\n", "loads in stock lua5.4")
+end
+
+sh("rm -rf " .. dir)
+tap.done()
