@@ -1,6 +1,9 @@
 --- fv.kernel(name, options): kernel functions; k(x (..., n, d), y (..., m, d)) -> Gram (..., n, m).
 ---
---- y may be left out: the Gram matrix of x with itself.
+--- y may be left out: the Gram matrix of x with itself.  Kernels are C operators of
+--- kind "kernel", compositions in fovea/kernels, or registered ones.
+
+local registry = require "fovea.registry"
 
 local function finish(object, entry)
   local gram = object.gram
@@ -10,4 +13,13 @@ local function finish(object, entry)
   end
 end
 
-return require "fovea.registry".new { kind = "kernel", folder = "fovea.kernels", finish = finish }
+return registry.new {
+  kind = "kernel", folder = "fovea.kernels", finish = finish,
+  source = function()
+    return registry.descriptors("kernel", function(op)
+      return function(opt)
+        return { gram = function(x, y) return rawequal(x, y) and op(x, opt) or op(x, y, opt) end }
+      end
+    end)
+  end
+}

@@ -2266,7 +2266,8 @@ function fovea.help(name) end
 
 ---fv.kernel(name, options)
 ---kernel functions; k(x (..., n, d), y (..., m, d)) -> Gram (..., n, m).
----y may be left out: the Gram matrix of x with itself.
+---y may be left out: the Gram matrix of x with itself.  Kernels are C operators of
+---kind "kernel", compositions in fovea/kernels, or registered ones.
 ---@class fovea.registry.kernel
 ---@field names fun(): string[]
 ---@field entry fun(name: string): table

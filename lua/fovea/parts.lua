@@ -25,7 +25,7 @@ local function read(module)
       part.doc = part.doc .. "\n" .. text
     end
   end
-  if part then part.factory = file:read("a"):find('require "fovea.registry".new', 1, true) ~= nil end
+  if part then part.factory = file:read("a"):find "registry[^\n]*%.new" ~= nil end
   file:close()
 end
 

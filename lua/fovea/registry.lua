@@ -206,4 +206,19 @@ function registry.new(def)
   })
 end
 
+--- The entries of the C operators of one kind; build(op) returns an entry's 'build'.
+function registry.descriptors(kind, build)
+  local list = {}
+  for _, op in pairs(require "fovea.core".ops) do
+    if op.kind == kind then
+      local caps = {}
+      for word in pairs(op.caps) do caps[#caps + 1] = word end
+      table.sort(caps)
+      list[#list + 1] = { name = op.name, doc = op.doc, ref = op.ref, caps = table.concat(caps, " "),
+                          options = op.options, build = build(op) }
+    end
+  end
+  return list
+end
+
 return registry

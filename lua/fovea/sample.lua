@@ -5,6 +5,7 @@
 --- "sampler", compositions in fovea/samplers, or registered ones.
 
 local core = require "fovea.core"
+local registry = require "fovea.registry"
 
 local common = {
   { "rows", "integer", nil, "number of rows (projections)", lo = 1, required = true },
@@ -13,17 +14,6 @@ local common = {
   { "rng", "stream", nil, "draws from this stream instead of a seed" },
   { "dtype", "string", "f32", "of the result", choices = { "f32", "f64" } }
 }
-
---- The entry of a sampler in C.
-local function entry(op)
-  local caps = {}
-  for word in pairs(op.caps) do caps[#caps + 1] = word end
-  table.sort(caps)
-  return {
-    name = op.name, doc = op.doc, ref = op.ref, caps = table.concat(caps, " "), options = op.options,
-    build = function(opt) return op(opt) end
-  }
-end
 
 --- Every sampler draws from opt.rng: a seed becomes a stream before 'build' sees it.
 local function draws(opt, name, level)
@@ -34,13 +24,11 @@ local function draws(opt, name, level)
   opt.seed = nil
 end
 
-return require "fovea.registry".new {
+return registry.new {
   kind = "sampler", folder = "fovea.samplers", common = common, prepare = draws,
   source = function()
-    local list = {}
-    for _, op in pairs(core.ops) do
-      if op.kind == "sampler" then list[#list + 1] = entry(op) end
-    end
-    return list
+    return registry.descriptors("sampler", function(op)
+      return function(opt) return op(opt) end
+    end)
   end
 }
