@@ -2301,7 +2301,9 @@ fovea.map = {}
 ---sequence as if it had not been cut. Where a rule keeps several tensors its state is a table
 ---of them by name (rule.state lists them), else the tensor. Gates named g are logarithms,
 ---at most 0. Each rule is a few lines on the recurrence that rule.kernel names; form and
----chunk are that operator's.
+---chunk are that operator's. (Exact softmax attention has no such state: it goes on by
+---keeping all keys, fv.cat({k, new}, -2) and v likewise, since with causal the last query
+---sees the last key.)
 ---@class fovea.registry.rule
 ---@field names fun(): string[]
 ---@field entry fun(name: string): table
