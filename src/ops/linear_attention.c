@@ -19,6 +19,7 @@
 #include "ops/op.h"
 #include "tensor/product.h"
 #include "tensor/recur.h"
+#include "tensor/tile.h"
 
 enum { CAUSAL, NORMALIZE, EPS };
 enum { Q, K, V, LENGTH, S0, Z0 };          /* inputs */
@@ -32,6 +33,7 @@ typedef struct Stretch {
   ptrdiff_t pairs, key;     /* query blind + t goes with key key + t */
   ptrdiff_t late;           /* queries after the last key */
   ptrdiff_t unseen;         /* first queries that see nothing at all: zero rows */
+  ptrdiff_t step;           /* tokens at a time, while they are in cache */
   bool spread, normalize;
 } Stretch;
 
@@ -40,6 +42,7 @@ static Stretch stretch (const fov_Call *c) {
                 .normalize = c->opt[NORMALIZE] != 0 };
   const ptrdiff_t len = c->in[LENGTH].x ? (ptrdiff_t)*(const int64_t *)c->in[LENGTH].x : p.m;
   p.spread = c->heads == 1 && (p.n + p.m) * p.f > ALONE / (p.e + 1);
+  p.step = p.spread ? 2048 : 192;
   if (c->opt[CAUSAL] != 0) {
     const ptrdiff_t ahead = p.m - p.n;
     p.blind = ahead < 0 ? -ahead : 0;
@@ -59,9 +62,6 @@ static fov_Status check (const fov_Call *c) {
     : fov_fail(FOV_VALUE, "key_length: expected 0 .. m=%td, got %lld", m, (long long)*len);
 }
 
-static const real *row (const fov_Tensor *t, ptrdiff_t i, ptrdiff_t width) {
-  return (const real *)t->x + i * width;
-}
 
 static void start (real *x, const fov_Tensor *from, ptrdiff_t count) {
   if (from->x) memcpy(x, from->x, (size_t)count * sizeof *x);
@@ -83,50 +83,93 @@ static fov_Status recall (const Stretch *p, ptrdiff_t count, ptrdiff_t in, ptrdi
     .c = o, .ldc = out }, p->spread);
 }
 
-static fov_Status fwd (fov_Call *c) {
-  const Stretch p = stretch(c);
-  const real *q = c->in[Q].x, *k = c->in[K].x, *v = c->in[V].x, eps = (real)c->opt[EPS];
-  real *o = c->out[O].x, *s = c->out[SN].x, *z = c->out[ZN].x, *den = c->out[DEN].x;
-  const ptrdiff_t f = p.f, e = p.e, after = p.blind + p.pairs;
-  fov_Status st = FOV_OK;
-  start(s, &c->in[S0], f * e);
-  start(z, &c->in[Z0], f);
-  st = recall(&p, p.blind, f, e, q, s, o);
-  FOV_BUILD(fov_recur).normaliser(p.blind, f, q, NULL, z, den);
-  if (st == FOV_OK) st = absorb(&p, p.early, k, v, s);
-  FOV_BUILD(fov_recur).normaliser(p.early, f, NULL, k, z, NULL);
-  if (st == FOV_OK && p.pairs > 0) {
-    const fov_Recur r = {
-      .n = p.pairs, .d = f, .e = e, .q = q + p.blind * f, .k = k + p.key * f, .v = v + p.key * e,
-      .ldq = f, .ldk = f, .ldv = e, .o = o + p.blind * e, .ldo = e, .s = s };
-    st = FOV_BUILD(fov_recur).run(&r, 1, p.spread);
-    FOV_BUILD(fov_recur).normaliser(p.pairs, f, r.q, r.k, z, den + p.blind);
+/* o := o / den for 'count' queries from 't'. */
+static void divide (const Stretch *p, const fov_Call *c, ptrdiff_t t, ptrdiff_t count) {
+  const ptrdiff_t e = p->e;
+  real *o = (real *)c->out[O].x + t * e, *den = (real *)c->out[DEN].x + t;
+  for (ptrdiff_t i = 0; i < count; i++, o += e) {
+    den[i] = p->normalize ? den[i] + (real)c->opt[EPS] : 1;
+    const real r = 1 / den[i];
+    if (t + i < p->unseen) memset(o, 0, (size_t)e * sizeof *o);
+    else if (p->normalize)
+      for (ptrdiff_t j = 0; j < e; j++) o[j] *= r;
   }
-  if (st == FOV_OK) st = recall(&p, p.late, f, e, q + after * f, s, o + after * e);
-  FOV_BUILD(fov_recur).normaliser(p.late, f, q + after * f, NULL, z, den + after);
-  for (ptrdiff_t t = 0; t < p.n; t++) {
-    den[t] = p.normalize ? den[t] + eps : 1;
-    if (t < p.unseen) memset(o + t * e, 0, (size_t)e * sizeof *o);
-    else if (p.normalize)
-      for (ptrdiff_t j = 0; j < e; j++) o[t * e + j] /= den[t];
+}
+
+/* S, z += the keys [0, early), a stretch at a time while it is in cache. */
+static fov_Status absorb_early (const Stretch *p, const real *k, const real *v, real *s, real *z) {
+  fov_Status st = FOV_OK;
+  for (ptrdiff_t t = 0; t < p->early && st == FOV_OK; t += p->step) {
+    const ptrdiff_t count = least(p->early - t, p->step);
+    st = absorb(p, count, k + t * p->f, v + t * p->e, s);
+    FOV_BUILD(fov_recur).normaliser(count, p->f, p->f, NULL, k + t * p->f, z, NULL);
   }
   return st;
 }
 
-/* H(n,e) and D(n) of the header; zero where a query saw nothing. */
-static void read_gradient (const fov_Call *c, const Stretch *p, real *h, real *d) {
+/* Queries [from, from + count) read S and z as they are. */
+static fov_Status read_only (const Stretch *p, const fov_Call *c, ptrdiff_t from, ptrdiff_t count,
+                             const real *s, real *z) {
+  const real *q = c->in[Q].x;
+  real *o = c->out[O].x, *den = c->out[DEN].x;
+  fov_Status st = FOV_OK;
+  for (ptrdiff_t t = from; t < from + count && st == FOV_OK; t += p->step) {
+    const ptrdiff_t n = least(from + count - t, p->step);
+    st = recall(p, n, p->f, p->e, q + t * p->f, s, o + t * p->e);
+    FOV_BUILD(fov_recur).normaliser(n, p->f, p->f, q + t * p->f, NULL, z, den + t);
+    divide(p, c, t, n);
+  }
+  return st;
+}
+
+static fov_Status fwd (fov_Call *c) {
+  const Stretch p = stretch(c);
+  const real *q = c->in[Q].x, *k = c->in[K].x, *v = c->in[V].x;
+  real *o = c->out[O].x, *s = c->out[SN].x, *z = c->out[ZN].x, *den = c->out[DEN].x;
+  const ptrdiff_t f = p.f, e = p.e;
+  start(s, &c->in[S0], f * e);
+  start(z, &c->in[Z0], f);
+  fov_Status st = read_only(&p, c, 0, p.blind, s, z);
+  if (st == FOV_OK) st = absorb_early(&p, k, v, s, z);
+  const fov_Recur all = {
+    .d = f, .e = e, .q = q + p.blind * f, .k = k + p.key * f, .v = v + p.key * e,
+    .ldq = f, .ldk = f, .ldv = e, .o = o + p.blind * e, .ldo = e, .s = s };
+  for (ptrdiff_t t = 0; t < p.pairs && st == FOV_OK; t += p.step) {
+    const fov_Recur r = fov_recur_part(&all, t, least(p.pairs - t, p.step));
+    st = FOV_BUILD(fov_recur).run(&r, 1, p.spread);
+    FOV_BUILD(fov_recur).normaliser(r.n, f, f, r.q, r.k, z, den + p.blind + t);
+    divide(&p, c, p.blind + t, r.n);
+  }
+  return st == FOV_OK ? read_only(&p, c, p.blind + p.pairs, p.late, s, z) : st;
+}
+
+/* H and D of the header for 'count' queries from 't0'; zero where a query saw
+ * nothing. */
+static void read_gradient (const fov_Call *c, const Stretch *p, ptrdiff_t t0, ptrdiff_t count,
+                           real *h, real *d) {
   const ptrdiff_t e = p->e;
-  const real *den = c->out[DEN].x, *dden = c->dout[DEN].x;
-  start(h, &c->dout[O], p->n * e);
-  for (ptrdiff_t t = 0; t < p->n; t++, h += e) {
-    const real *o = row(&c->out[O], t, e);
-    real dot = 0;
-    if (t < p->unseen) memset(h, 0, (size_t)e * sizeof *h);
-    for (ptrdiff_t j = 0; p->normalize && j < e; j++) dot += h[j] * o[j];
-    d[t] = 0;
-    if (!p->normalize || t < p->unseen) continue;
-    d[t] = (dden ? dden[t] : 0) - dot / den[t];
-    for (ptrdiff_t j = 0; j < e; j++) h[j] /= den[t];
+  const real *den = c->out[DEN].x, *dden = c->dout[DEN].x, *dO = c->dout[O].x, *out = c->out[O].x;
+  for (ptrdiff_t t = t0; t < t0 + count; t++) {
+    const real *g = dO + t * e, *o = out + t * e, r = 1 / den[t];
+    real *ht = h + t * e;
+    d[t] = p->normalize && dden ? dden[t] : 0;
+    if (!dO || t < p->unseen) {
+      memset(ht, 0, (size_t)e * sizeof *ht);
+      continue;
+    }
+    if (!p->normalize) {
+      memcpy(ht, g, (size_t)e * sizeof *ht);
+      continue;
+    }
+    vec dot = vzero();
+    ptrdiff_t j = 0;
+    for (; j + VL <= e; j += VL) {
+      vstore(ht + j, r * vload(g + j));
+      dot += vload(g + j) * vload(o + j);
+    }
+    real sum = vsum(dot);
+    for (; j < e; j++) ht[j] = r * g[j], sum += g[j] * o[j];
+    d[t] -= sum * r;
   }
 }
 
@@ -157,7 +200,8 @@ static fov_Status bwd (fov_Call *c) {
   real *h = z + f;
   const real one = 1;
   const bool sums = p.normalize || c->dout[ZN].x;
-  read_gradient(c, &p, H, D);
+  read_gradient(c, &p, 0, b, H, D);
+  read_gradient(c, &p, after, p.late, H, D);
 
   /* S before the pairs, R and h after them */
   start(S, &c->in[S0], f * e);
@@ -165,8 +209,7 @@ static fov_Status bwd (fov_Call *c) {
   FOV_BUILD(fov_recur).transpose(f, e, S, T);
   st = recall(&p, b, e, f, H, T, dq);
   if (sums) spread_row(b, f, D, z, dq);
-  if (st == FOV_OK) st = absorb(&p, p.early, k, v, S);
-  FOV_BUILD(fov_recur).normaliser(p.early, f, NULL, k, z, NULL);
+  if (st == FOV_OK) st = absorb_early(&p, k, v, S, z);
   start(R, &c->dout[SN], f * e);
   start(h, &c->dout[ZN], f);
   if (st == FOV_OK) st = absorb(&p, p.late, q + after * f, H + after * e, R);
@@ -177,22 +220,31 @@ static fov_Status bwd (fov_Call *c) {
     const real *qb = q + b * f, *kb = k + p.key * f, *vb = v + p.key * e, *Hb = H + b * e;
     FOV_BUILD(fov_recur).transpose(f, e, S, T);       /* T: S', S: R' from here on */
     FOV_BUILD(fov_recur).transpose(f, e, R, S);
-    const fov_Recur list[] = {
-      { .n = p.pairs, .d = e, .e = f, .q = Hb, .ldq = e, .k = vb, .ldk = e, .v = kb, .ldv = f,
-        .o = dq + b * f, .ldo = f, .s = T },
-      { .n = p.pairs, .d = f, .e = e, .q = kb + last * f, .ldq = -f, .k = qb + last * f, .ldk = -f,
+    const fov_Recur query = { .d = e, .e = f, .q = Hb, .ldq = e, .k = vb, .ldk = e, .v = kb,
+      .ldv = f, .o = dq + b * f, .ldo = f, .s = T };
+    const fov_Recur query_z = { .d = 1, .e = f, .q = D + b, .ldq = 1, .k = &one, .v = kb, .ldv = f,
+      .o = dq + b * f, .ldo = f, .s = z, .add = true };        /* z is a state of one row */
+    const fov_Recur key[] = {
+      { .d = f, .e = e, .q = kb + last * f, .ldq = -f, .k = qb + last * f, .ldk = -f,
         .v = Hb + last * e, .ldv = -e, .o = dv + (p.key + last) * e, .ldo = -e, .s = R },
-      { .n = p.pairs, .d = e, .e = f, .q = vb + last * e, .ldq = -e, .k = Hb + last * e, .ldk = -e,
-        .v = qb + last * f, .ldv = -f, .o = dk + (p.key + last) * f, .ldo = -f, .s = S },
-    };
-    const fov_Recur rank1[] = {                       /* the normaliser: a state of one row */
-      { .n = p.pairs, .d = 1, .e = f, .q = D + b, .ldq = 1, .k = &one, .v = kb, .ldv = f,
-        .o = dq + b * f, .ldo = f, .s = z, .add = true },
-      { .n = p.pairs, .d = 1, .e = f, .q = &one, .k = D + b + last, .ldk = -1, .v = qb + last * f,
-        .ldv = -f, .o = dk + (p.key + last) * f, .ldo = -f, .s = h, .add = true },
-    };
-    st = FOV_BUILD(fov_recur).run(list, 3, p.spread);
-    if (st == FOV_OK && sums) st = FOV_BUILD(fov_recur).run(rank1, 2, p.spread);
+      { .d = e, .e = f, .q = vb + last * e, .ldq = -e, .k = Hb + last * e, .ldk = -e,
+        .v = qb + last * f, .ldv = -f, .o = dk + (p.key + last) * f, .ldo = -f, .s = S } };
+    const fov_Recur key_z = { .d = 1, .e = f, .q = &one, .k = D + b + last, .ldk = -1,
+      .v = qb + last * f, .ldv = -f, .o = dk + (p.key + last) * f, .ldo = -f, .s = h, .add = true };
+    for (ptrdiff_t t = 0; t < p.pairs && st == FOV_OK; t += p.step) {
+      const ptrdiff_t count = least(p.pairs - t, p.step);
+      const fov_Recur r = fov_recur_part(&query, t, count), rz = fov_recur_part(&query_z, t, count);
+      read_gradient(c, &p, b + t, count, H, D);
+      st = FOV_BUILD(fov_recur).run(&r, 1, p.spread);
+      if (st == FOV_OK && sums) st = FOV_BUILD(fov_recur).run(&rz, 1, p.spread);
+    }
+    for (ptrdiff_t t = 0; t < p.pairs && st == FOV_OK; t += p.step) {
+      const ptrdiff_t count = least(p.pairs - t, p.step);
+      const fov_Recur r[] = { fov_recur_part(&key[0], t, count), fov_recur_part(&key[1], t, count) };
+      const fov_Recur rz = fov_recur_part(&key_z, t, count);
+      st = FOV_BUILD(fov_recur).run(r, 2, p.spread);
+      if (st == FOV_OK && sums) st = FOV_BUILD(fov_recur).run(&rz, 1, p.spread);
+    }
     if (st != FOV_OK) return st;
   }
 

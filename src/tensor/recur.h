@@ -31,6 +31,18 @@ typedef struct fov_Recur {
   real *s;                        /* (d,e), contiguous: first, then last state */
 } fov_Recur;
 
+/* Tokens [t, t + n) of 'r'. */
+static inline fov_Recur fov_recur_part (const fov_Recur *r, ptrdiff_t t, ptrdiff_t n) {
+  fov_Recur p = *r;
+  p.n = n;
+  p.q += t * r->ldq;
+  p.k += t * r->ldk;
+  p.v += t * r->ldv;
+  if (r->gate != FOV_FREE) p.a += t * r->lda;
+  p.o += t * r->ldo;
+  return p;
+}
+
 typedef struct fov_RecurKernels {
   /* Runs 'count' independent recurrences.  Every element goes through the
    * operations of the plain token loop in its order: the bits do not depend
@@ -39,9 +51,9 @@ typedef struct fov_RecurKernels {
   fov_Status (*run) (const fov_Recur *list, int count, bool spread);
 
   /* z := z + k_t, den_t = q_t'z on z(f); without k (NULL) z stays, without q
-   * there are no den. */
-  void (*normaliser) (ptrdiff_t n, ptrdiff_t f, const real *q, const real *k, real *z,
-                      real *den);
+   * there are no den.  Tokens are 'ld' apart. */
+  void (*normaliser) (ptrdiff_t n, ptrdiff_t f, ptrdiff_t ld, const real *q, const real *k,
+                      real *z, real *den);
 
   /* y(e,d) = x(d,e)' */
   void (*transpose) (ptrdiff_t d, ptrdiff_t e, const real *x, real *y);

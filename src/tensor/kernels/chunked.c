@@ -44,14 +44,7 @@ static fov_Status sum (void *arg, ptrdiff_t h) {
 
 static fov_Status outputs (void *arg, ptrdiff_t h) {
   const Chunks *c = arg;
-  fov_Recur r = *c->r;
-  const ptrdiff_t t = h * c->size;
-  r.n = tokens(c, h);
-  r.q += t * r.ldq;
-  r.k += t * r.ldk;
-  r.v += t * r.ldv;
-  if (r.gate != FOV_FREE) r.a += t * r.lda;
-  r.o += t * r.ldo;
+  fov_Recur r = fov_recur_part(c->r, h * c->size, tokens(c, h));
   r.s = fov_scratch((size_t)(r.d * r.e), sizeof *r.s);
   if (!r.s) return FOV_NOMEM;
   memcpy(r.s, c->s + h * r.d * r.e, (size_t)(r.d * r.e) * sizeof *r.s);

@@ -200,24 +200,54 @@ static fov_Status run (const fov_Recur *list, int count, bool spread) {
   return s;
 }
 
-static vec lanes (const real *x, ptrdiff_t n) { return n >= VL ? vload(x) : vload_n(x, n, 0); }
-
-static void normaliser (ptrdiff_t n, ptrdiff_t f, const real *q, const real *k, real *z,
-                        real *den) {
-  for (ptrdiff_t t = 0; t < n; t += VL) {
-    const ptrdiff_t b = n - t < VL ? n - t : VL;
-    vec D[FOV_VBYTES / sizeof(real)];
-    for (ptrdiff_t i = 0; i < VL; i++) D[i] = vzero();
-    for (ptrdiff_t j = 0; j < f; j += VL) {
-      vec Z = lanes(z + j, f - j);
-      for (ptrdiff_t i = 0; i < b; i++) {
-        if (k) Z += lanes(k + (t + i) * f + j, f - j);
-        if (q) D[i] = vfma(Z, lanes(q + (t + i) * f + j, f - j), D[i]);
-      }
-      if (f - j >= VL) vstore(z + j, Z);
-      else vstore_n(z + j, Z, f - j);
+/* 'n' tokens of the normaliser on whole vectors, n <= VL; lanes are summed by
+ * transposing, in the same order for any n. */
+INLINE void normalise (const ptrdiff_t n, const bool queries, const bool keys, ptrdiff_t f,
+                       ptrdiff_t ld, const real *q, const real *k, real *z, real *den) {
+  vec D[FOV_VBYTES / sizeof(real)];
+  UNROLL(16) for (ptrdiff_t i = 0; i < VL; i++) D[i] = vzero();
+  for (ptrdiff_t j = 0; j < f; j += VL) {
+    vec Z = vload(z + j);
+    UNROLL(16) for (ptrdiff_t i = 0; i < n; i++) {
+      if (keys) Z += vload(k + i * ld + j);
+      if (queries) D[i] = vfma(Z, vload(q + i * ld + j), D[i]);
     }
-    for (ptrdiff_t i = 0; q && i < b; i++) den[t + i] = vsum(D[i]);
+    if (keys) vstore(z + j, Z);
+  }
+  if (!queries) return;
+  transpose(D);
+  vec sum = D[0];
+  UNROLL(16) for (ptrdiff_t i = 1; i < VL; i++) sum += D[i];
+  if (n == VL) vstore(den, sum);
+  else vstore_n(den, sum, n);
+}
+
+static void normaliser (ptrdiff_t n, ptrdiff_t f, ptrdiff_t ld, const real *q, const real *k,
+                        real *z, real *den) {
+  const ptrdiff_t whole = f / VL * VL;
+  ptrdiff_t t = 0;
+  real tail[FOV_VBYTES / sizeof(real)];
+  for (; t < n && f > whole; t++) {           /* odd columns first, into den */
+    const real *kt = k ? k + t * ld : NULL;
+    real sum = 0;
+    for (ptrdiff_t i = whole; i < f; i++) {
+      if (k) z[i] += kt[i];
+      if (q) sum += q[t * ld + i] * z[i];
+    }
+    if (q) den[t] = sum;
+  }
+  for (t = 0; t < n; ) {
+    const ptrdiff_t b = least(n - t, VL);
+    const real *qt = q ? q + t * ld : NULL, *kt = k ? k + t * ld : NULL;
+    real *out = q ? den + t : NULL;
+    if (f > whole && q) memcpy(tail, out, (size_t)b * sizeof *tail);
+    if (b == VL && q && k) normalise(VL, true, true, whole, ld, qt, kt, z, out);
+    else if (b == VL && k) normalise(VL, false, true, whole, ld, qt, kt, z, out);
+    else if (b == VL) normalise(VL, true, false, whole, ld, qt, kt, z, out);
+    else normalise(b, q != NULL, k != NULL, whole, ld, qt, kt, z, out);
+    if (f > whole && q)
+      for (ptrdiff_t i = 0; i < b; i++) out[i] += tail[i];
+    t += b;
   }
 }
 
