@@ -12,13 +12,13 @@
  *   dv_j = R_j' k_j,        dk_j = R_j v_j + h_j.
  *
  * Katharopoulos et al. 2020 (arXiv:2006.16236); shape of the causal sums as in
- * tensor/recur.h.  A sequence is four stretches: keys that every query sees,
- * queries before the first key, pairs of both, queries after the last key.
+ * tensor/recur.h; how queries and keys line up: tensor/stretch.h.
  *
  * Time O((n + m) f e); scratch f e forward, n (e + 1) + 2 f e backward. */
 #include "ops/op.h"
 #include "tensor/product.h"
 #include "tensor/recur.h"
+#include "tensor/stretch.h"
 #include "tensor/tile.h"
 
 enum { CAUSAL, NORMALIZE, EPS };
@@ -26,42 +26,31 @@ enum { Q, K, V, LENGTH, S0, Z0 };          /* inputs */
 enum { O, SN, ZN, DEN };                   /* outputs */
 enum { ALONE = 1 << 21 };                  /* multiplications worth a task */
 
-typedef struct Stretch {
+typedef struct Problem {
+  fov_Stretch at;
   ptrdiff_t n, m, f, e;
-  ptrdiff_t early;          /* keys before the pairs, seen by all but 'blind' */
-  ptrdiff_t blind;          /* queries before the first key */
-  ptrdiff_t pairs, key;     /* query blind + t goes with key key + t */
-  ptrdiff_t late;           /* queries after the last key */
-  ptrdiff_t unseen;         /* first queries that see nothing at all: zero rows */
   ptrdiff_t step;           /* tokens at a time, while they are in cache */
   bool spread, normalize;
-} Stretch;
+} Problem;
 
-static Stretch stretch (const fov_Call *c) {
-  Stretch p = { fov_dim(c, 'n'), fov_dim(c, 'm'), fov_dim(c, 'f'), fov_dim(c, 'e'),
+static Problem problem (const fov_Call *c) {
+  Problem p = { .n = fov_dim(c, 'n'), .m = fov_dim(c, 'm'), .f = fov_dim(c, 'f'), .e = fov_dim(c, 'e'),
                 .normalize = c->opt[NORMALIZE] != 0 };
   const ptrdiff_t len = c->in[LENGTH].x ? (ptrdiff_t)*(const int64_t *)c->in[LENGTH].x : p.m;
+  p.at = fov_stretch(p.n, p.m, len, c->opt[CAUSAL] != 0, c->in[S0].x || c->in[Z0].x);
   p.spread = c->heads == 1 && (p.n + p.m) * p.f > ALONE / (p.e + 1);
   p.step = p.spread ? 2048 : 192;
-  if (c->opt[CAUSAL] != 0) {
-    const ptrdiff_t ahead = p.m - p.n;
-    p.blind = ahead < 0 ? -ahead : 0;
-    p.key = ahead > 0 ? ahead : 0;
-    p.early = p.key < len ? p.key : len;
-    p.pairs = len - p.early;
-  } else p.early = p.key = len;
-  p.late = p.n - p.blind - p.pairs;
-  if (!c->in[S0].x && !c->in[Z0].x) p.unseen = len == 0 ? p.n : p.blind;
   return p;
 }
 
 static fov_Status check (const fov_Call *c) {
   const int64_t *len = c->in[LENGTH].x;
   const ptrdiff_t m = fov_dim(c, 'm');
+  if (c->opt[NORMALIZE] != 0 && !c->in[S0].x != !c->in[Z0].x)
+    return fov_fail(FOV_VALUE, "s and z are one state: give both or neither");
   return !len || (*len >= 0 && *len <= m) ? FOV_OK
     : fov_fail(FOV_VALUE, "key_length: expected 0 .. m=%td, got %lld", m, (long long)*len);
 }
-
 
 static void start (real *x, const fov_Tensor *from, ptrdiff_t count) {
   if (from->x) memcpy(x, from->x, (size_t)count * sizeof *x);
@@ -69,14 +58,14 @@ static void start (real *x, const fov_Tensor *from, ptrdiff_t count) {
 }
 
 /* S(f,e) += sum over 'count' rows of k v'. */
-static fov_Status absorb (const Stretch *p, ptrdiff_t count, const real *k, const real *v, real *s) {
+static fov_Status absorb (const Problem *p, ptrdiff_t count, const real *k, const real *v, real *s) {
   return FOV_BUILD(fov_product).run(&(fov_Product){
     .m = p->f, .n = p->e, .k = count, .a = k, .lda = p->f, .ta = true, .b = v, .ldb = p->e,
     .c = s, .ldc = p->e, .add = true }, p->spread);
 }
 
 /* o(count,out) = x(count,in) s(in,out) */
-static fov_Status recall (const Stretch *p, ptrdiff_t count, ptrdiff_t in, ptrdiff_t out,
+static fov_Status recall (const Problem *p, ptrdiff_t count, ptrdiff_t in, ptrdiff_t out,
                         const real *x, const real *s, real *o) {
   return FOV_BUILD(fov_product).run(&(fov_Product){
     .m = count, .n = out, .k = in, .a = x, .lda = in, .b = s, .ldb = out,
@@ -84,23 +73,23 @@ static fov_Status recall (const Stretch *p, ptrdiff_t count, ptrdiff_t in, ptrdi
 }
 
 /* o := o / den for 'count' queries from 't'. */
-static void divide (const Stretch *p, const fov_Call *c, ptrdiff_t t, ptrdiff_t count) {
+static void divide (const Problem *p, const fov_Call *c, ptrdiff_t t, ptrdiff_t count) {
   const ptrdiff_t e = p->e;
   real *o = (real *)c->out[O].x + t * e, *den = (real *)c->out[DEN].x + t;
   for (ptrdiff_t i = 0; i < count; i++, o += e) {
     den[i] = p->normalize ? den[i] + (real)c->opt[EPS] : 1;
     const real r = 1 / den[i];
-    if (t + i < p->unseen) memset(o, 0, (size_t)e * sizeof *o);
+    if (t + i < p->at.unseen) memset(o, 0, (size_t)e * sizeof *o);
     else if (p->normalize)
       for (ptrdiff_t j = 0; j < e; j++) o[j] *= r;
   }
 }
 
 /* S, z += the keys [0, early), a stretch at a time while it is in cache. */
-static fov_Status absorb_early (const Stretch *p, const real *k, const real *v, real *s, real *z) {
+static fov_Status absorb_early (const Problem *p, const real *k, const real *v, real *s, real *z) {
   fov_Status st = FOV_OK;
-  for (ptrdiff_t t = 0; t < p->early && st == FOV_OK; t += p->step) {
-    const ptrdiff_t count = least(p->early - t, p->step);
+  for (ptrdiff_t t = 0; t < p->at.early && st == FOV_OK; t += p->step) {
+    const ptrdiff_t count = least(p->at.early - t, p->step);
     st = absorb(p, count, k + t * p->f, v + t * p->e, s);
     FOV_BUILD(fov_recur).normaliser(count, p->f, p->f, NULL, k + t * p->f, z, NULL);
   }
@@ -108,7 +97,7 @@ static fov_Status absorb_early (const Stretch *p, const real *k, const real *v, 
 }
 
 /* Queries [from, from + count) read S and z as they are. */
-static fov_Status read_only (const Stretch *p, const fov_Call *c, ptrdiff_t from, ptrdiff_t count,
+static fov_Status read_only (const Problem *p, const fov_Call *c, ptrdiff_t from, ptrdiff_t count,
                              const real *s, real *z) {
   const real *q = c->in[Q].x;
   real *o = c->out[O].x, *den = c->out[DEN].x;
@@ -123,29 +112,29 @@ static fov_Status read_only (const Stretch *p, const fov_Call *c, ptrdiff_t from
 }
 
 static fov_Status fwd (fov_Call *c) {
-  const Stretch p = stretch(c);
+  const Problem p = problem(c);
   const real *q = c->in[Q].x, *k = c->in[K].x, *v = c->in[V].x;
   real *o = c->out[O].x, *s = c->out[SN].x, *z = c->out[ZN].x, *den = c->out[DEN].x;
   const ptrdiff_t f = p.f, e = p.e;
   start(s, &c->in[S0], f * e);
   start(z, &c->in[Z0], f);
-  fov_Status st = read_only(&p, c, 0, p.blind, s, z);
+  fov_Status st = read_only(&p, c, 0, p.at.blind, s, z);
   if (st == FOV_OK) st = absorb_early(&p, k, v, s, z);
   const fov_Recur all = {
-    .d = f, .e = e, .q = q + p.blind * f, .k = k + p.key * f, .v = v + p.key * e,
-    .ldq = f, .ldk = f, .ldv = e, .o = o + p.blind * e, .ldo = e, .s = s };
-  for (ptrdiff_t t = 0; t < p.pairs && st == FOV_OK; t += p.step) {
-    const fov_Recur r = fov_recur_part(&all, t, least(p.pairs - t, p.step));
+    .d = f, .e = e, .q = q + p.at.blind * f, .k = k + p.at.key * f, .v = v + p.at.key * e,
+    .ldq = f, .ldk = f, .ldv = e, .o = o + p.at.blind * e, .ldo = e, .s = s };
+  for (ptrdiff_t t = 0; t < p.at.pairs && st == FOV_OK; t += p.step) {
+    const fov_Recur r = fov_recur_part(&all, t, least(p.at.pairs - t, p.step));
     st = FOV_BUILD(fov_recur).run(&r, 1, p.spread);
-    FOV_BUILD(fov_recur).normaliser(r.n, f, f, r.q, r.k, z, den + p.blind + t);
-    divide(&p, c, p.blind + t, r.n);
+    FOV_BUILD(fov_recur).normaliser(r.n, f, f, r.q, r.k, z, den + p.at.blind + t);
+    divide(&p, c, p.at.blind + t, r.n);
   }
-  return st == FOV_OK ? read_only(&p, c, p.blind + p.pairs, p.late, s, z) : st;
+  return st == FOV_OK ? read_only(&p, c, p.at.after, p.at.late, s, z) : st;
 }
 
 /* H and D of the header for 'count' queries from 't0'; zero where a query saw
  * nothing. */
-static void read_gradient (const fov_Call *c, const Stretch *p, ptrdiff_t t0, ptrdiff_t count,
+static void read_gradient (const fov_Call *c, const Problem *p, ptrdiff_t t0, ptrdiff_t count,
                            real *h, real *d) {
   const ptrdiff_t e = p->e;
   const real *den = c->out[DEN].x, *dden = c->dout[DEN].x, *dO = c->dout[O].x, *out = c->out[O].x;
@@ -153,7 +142,7 @@ static void read_gradient (const fov_Call *c, const Stretch *p, ptrdiff_t t0, pt
     const real *g = dO + t * e, *o = out + t * e, r = 1 / den[t];
     real *ht = h + t * e;
     d[t] = p->normalize && dden ? dden[t] : 0;
-    if (!dO || t < p->unseen) {
+    if (!dO || t < p->at.unseen) {
       memset(ht, 0, (size_t)e * sizeof *ht);
       continue;
     }
@@ -184,8 +173,8 @@ static void gather_row (ptrdiff_t count, ptrdiff_t f, const real *x, const real 
 }
 
 static fov_Status bwd (fov_Call *c) {
-  const Stretch p = stretch(c);
-  const ptrdiff_t n = p.n, f = p.f, e = p.e, after = p.blind + p.pairs, b = p.blind, last = p.pairs - 1;
+  const Problem p = problem(c);
+  const ptrdiff_t n = p.n, f = p.f, e = p.e, after = p.at.after, b = p.at.blind, last = p.at.pairs - 1;
   const real *q = c->in[Q].x, *k = c->in[K].x, *v = c->in[V].x;
   const size_t size = sizeof(real);
   real *H = fov_scratch((size_t)(n * e), size), *D = fov_scratch((size_t)n, size);
@@ -201,7 +190,7 @@ static fov_Status bwd (fov_Call *c) {
   const real one = 1;
   const bool sums = p.normalize || c->dout[ZN].x;
   read_gradient(c, &p, 0, b, H, D);
-  read_gradient(c, &p, after, p.late, H, D);
+  read_gradient(c, &p, after, p.at.late, H, D);
 
   /* S before the pairs, R and h after them */
   start(S, &c->in[S0], f * e);
@@ -212,12 +201,12 @@ static fov_Status bwd (fov_Call *c) {
   if (st == FOV_OK) st = absorb_early(&p, k, v, S, z);
   start(R, &c->dout[SN], f * e);
   start(h, &c->dout[ZN], f);
-  if (st == FOV_OK) st = absorb(&p, p.late, q + after * f, H + after * e, R);
-  if (sums) gather_row(p.late, f, D + after, q + after * f, h);
+  if (st == FOV_OK) st = absorb(&p, p.at.late, q + after * f, H + after * e, R);
+  if (sums) gather_row(p.at.late, f, D + after, q + after * f, h);
   if (st != FOV_OK) return st;
 
-  if (p.pairs > 0) {
-    const real *qb = q + b * f, *kb = k + p.key * f, *vb = v + p.key * e, *Hb = H + b * e;
+  if (p.at.pairs > 0) {
+    const real *qb = q + b * f, *kb = k + p.at.key * f, *vb = v + p.at.key * e, *Hb = H + b * e;
     FOV_BUILD(fov_recur).transpose(f, e, S, T);       /* T: S', S: R' from here on */
     FOV_BUILD(fov_recur).transpose(f, e, R, S);
     const fov_Recur query = { .d = e, .e = f, .q = Hb, .ldq = e, .k = vb, .ldk = e, .v = kb,
@@ -226,20 +215,20 @@ static fov_Status bwd (fov_Call *c) {
       .o = dq + b * f, .ldo = f, .s = z, .add = true };        /* z is a state of one row */
     const fov_Recur key[] = {
       { .d = f, .e = e, .q = kb + last * f, .ldq = -f, .k = qb + last * f, .ldk = -f,
-        .v = Hb + last * e, .ldv = -e, .o = dv + (p.key + last) * e, .ldo = -e, .s = R },
+        .v = Hb + last * e, .ldv = -e, .o = dv + (p.at.key + last) * e, .ldo = -e, .s = R },
       { .d = e, .e = f, .q = vb + last * e, .ldq = -e, .k = Hb + last * e, .ldk = -e,
-        .v = qb + last * f, .ldv = -f, .o = dk + (p.key + last) * f, .ldo = -f, .s = S } };
+        .v = qb + last * f, .ldv = -f, .o = dk + (p.at.key + last) * f, .ldo = -f, .s = S } };
     const fov_Recur key_z = { .d = 1, .e = f, .q = &one, .k = D + b + last, .ldk = -1,
-      .v = qb + last * f, .ldv = -f, .o = dk + (p.key + last) * f, .ldo = -f, .s = h, .add = true };
-    for (ptrdiff_t t = 0; t < p.pairs && st == FOV_OK; t += p.step) {
-      const ptrdiff_t count = least(p.pairs - t, p.step);
+      .v = qb + last * f, .ldv = -f, .o = dk + (p.at.key + last) * f, .ldo = -f, .s = h, .add = true };
+    for (ptrdiff_t t = 0; t < p.at.pairs && st == FOV_OK; t += p.step) {
+      const ptrdiff_t count = least(p.at.pairs - t, p.step);
       const fov_Recur r = fov_recur_part(&query, t, count), rz = fov_recur_part(&query_z, t, count);
       read_gradient(c, &p, b + t, count, H, D);
       st = FOV_BUILD(fov_recur).run(&r, 1, p.spread);
       if (st == FOV_OK && sums) st = FOV_BUILD(fov_recur).run(&rz, 1, p.spread);
     }
-    for (ptrdiff_t t = 0; t < p.pairs && st == FOV_OK; t += p.step) {
-      const ptrdiff_t count = least(p.pairs - t, p.step);
+    for (ptrdiff_t t = 0; t < p.at.pairs && st == FOV_OK; t += p.step) {
+      const ptrdiff_t count = least(p.at.pairs - t, p.step);
       const fov_Recur r[] = { fov_recur_part(&key[0], t, count), fov_recur_part(&key[1], t, count) };
       const fov_Recur rz = fov_recur_part(&key_z, t, count);
       st = FOV_BUILD(fov_recur).run(r, 2, p.spread);
@@ -250,13 +239,13 @@ static fov_Status bwd (fov_Call *c) {
 
   /* queries after the keys read the last state; early keys meet all of R */
   FOV_BUILD(fov_recur).transpose(f, e, c->out[SN].x, T);
-  st = recall(&p, p.late, e, f, H + after * e, T, dq + after * f);
-  if (sums) spread_row(p.late, f, D + after, c->out[ZN].x, dq + after * f);
-  if (st == FOV_OK) st = recall(&p, p.early, f, e, k, R, dv);
+  st = recall(&p, p.at.late, e, f, H + after * e, T, dq + after * f);
+  if (sums) spread_row(p.at.late, f, D + after, c->out[ZN].x, dq + after * f);
+  if (st == FOV_OK) st = recall(&p, p.at.early, f, e, k, R, dv);
   FOV_BUILD(fov_recur).transpose(f, e, R, T);
-  if (st == FOV_OK) st = recall(&p, p.early, e, f, v, T, dk);
-  if (sums) spread_row(p.early, f, NULL, h, dk);
-  const ptrdiff_t used = p.pairs > 0 ? p.key + p.pairs : p.early;
+  if (st == FOV_OK) st = recall(&p, p.at.early, e, f, v, T, dk);
+  if (sums) spread_row(p.at.early, f, NULL, h, dk);
+  const ptrdiff_t used = p.at.used;
   memset(dk + used * f, 0, (size_t)((p.m - used) * f) * size);
   memset(dv + used * e, 0, (size_t)((p.m - used) * e) * size);
 
