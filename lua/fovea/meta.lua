@@ -2117,6 +2117,28 @@ function fovea.elu1(x) end
 ---@return fovea.tensor s_n (..., d,e)
 function fovea.erase_write_rule(q, k, v, options) end
 
+---FAVOR+: softmax attention estimated by positive random features, in linear time.
+---w holds the projections, from a sampler; features exp(w x - |x|^2/2) of q and k times
+---sqrt(scale) are formed a block at a time and never stored for the sequence.  Finite at
+---any norm: scaled by maxima that cancel, no epsilon; when causal no output depends on a
+---later key, and the last query sees the last key.  Keys from key_length on are not read;
+---a query that sees none gives zeros.  Differentiable in q, k, v and w.
+---Choromanski et al. 2021, arXiv:2009.14794
+---@param q fovea.tensor (..., n,d)
+---@param k fovea.tensor (..., m,d)
+---@param v fovea.tensor (..., m,e)
+---@param w fovea.tensor (..., r,d)
+---@param options? { key_length?: fovea.tensor|number, causal?: boolean, hyperbolic?: boolean, scale?: number }
+---@return fovea.tensor o (..., n,e)
+---@return fovea.tensor lse (..., n)
+---@return fovea.tensor s (..., f,e)
+---@return fovea.tensor z (..., f)
+---@return fovea.tensor c (..., f)
+---@return fovea.tensor hs (..., b,f,e)
+---@return fovea.tensor hz (..., b,f)
+---@return fovea.tensor hc (..., b,f)
+function fovea.favor_attention(q, k, v, w, options) end
+
 ---Positive random features in pairs exp(w.x), exp(-w.x); f = 2m.
 ---E[phi(x).phi(y)] = exp(x.y) for rows of w ~ N(0,I), never negative. Relative
 ---variance of one product: 2 sinh(|x+y|^2 / 2)^2 / m, less than 2m plain positive
@@ -2158,6 +2180,29 @@ function fovea.linear_attention(q, k, v, options) end
 ---@return fovea.tensor o (..., n,e)
 ---@return fovea.tensor lse (..., n)
 function fovea.merge_attention(o1, lse1, o2, lse2) end
+
+---Attention in linear time from logarithms of positive features.
+---o_t is the mean of v under weights w_tj = sum_i exp(lq_ti + lk_ji); lse_t the log of their
+---sum.  Finite for finite logarithms of any size: features are scaled by maxima that cancel,
+---with no epsilon, and when causal depend on no later key.  Returns o, then the state
+---after the last key (sums s_n, z_n in units of exp(c_n)) which given back as s, z, c
+---continues a causal sequence.  When causal the last query sees the last key.  Keys from
+---key_length on are not read; a query that sees none gives zeros and lse = -inf.  A
+---logarithm of -inf is a feature of 0; NaN where all weights of a query are 0.
+---Choromanski et al. 2021, arXiv:2009.14794
+---@param lq fovea.tensor (..., n,f)
+---@param lk fovea.tensor (..., m,f)
+---@param v fovea.tensor (..., m,e)
+---@param options? { key_length?: fovea.tensor|number, s?: fovea.tensor|number, z?: fovea.tensor|number, c?: fovea.tensor|number, causal?: boolean }
+---@return fovea.tensor o (..., n,e)
+---@return fovea.tensor s_n (..., f,e)
+---@return fovea.tensor z_n (..., f)
+---@return fovea.tensor c_n (..., f)
+---@return fovea.tensor lse (..., n)
+---@return fovea.tensor hs (..., b,f,e)
+---@return fovea.tensor hz (..., b,f)
+---@return fovea.tensor hc (..., b,f)
+function fovea.positive_attention(lq, lk, v, options) end
 
 ---Positive random features: E[phi(x).phi(y)] = exp(x.y) for rows of w ~ N(0,I).
 ---phi = exp(x w' - |x|^2/2) / sqrt(m), never negative. Relative variance of one
@@ -2301,9 +2346,9 @@ fovea.map = {}
 ---sequence as if it had not been cut. Where a rule keeps several tensors its state is a table
 ---of them by name (rule.state lists them), else the tensor. Gates named g are logarithms,
 ---at most 0. Each rule is a few lines on the recurrence that rule.kernel names; form and
----chunk are that operator's. (Exact softmax attention has no such state: it goes on by
----keeping all keys, fv.cat({k, new}, -2) and v likewise, since with causal the last query
----sees the last key.)
+---chunk are that operator's; rule:cost{n=,d=,e=} is its bill.
+---Exact softmax attention has no such state. It goes on by keeping all keys and values,
+---k = fv.cat({k, new}, -2): with causal the last query sees the last key.
 ---@class fovea.registry.rule
 ---@field names fun(): string[]
 ---@field entry fun(name: string): table

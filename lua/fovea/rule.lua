@@ -11,9 +11,10 @@
 --- sequence as if it had not been cut. Where a rule keeps several tensors its state is a table
 --- of them by name (rule.state lists them), else the tensor. Gates named g are logarithms,
 --- at most 0. Each rule is a few lines on the recurrence that rule.kernel names; form and
---- chunk are that operator's. (Exact softmax attention has no such state: it goes on by
---- keeping all keys, fv.cat({k, new}, -2) and v likewise, since with causal the last query
---- sees the last key.)
+--- chunk are that operator's; rule:cost{n=,d=,e=} is its bill.
+---
+--- Exact softmax attention has no such state. It goes on by keeping all keys and values,
+--- k = fv.cat({k, new}, -2): with causal the last query sees the last key.
 
 local core = require "fovea.core"
 local options = require "fovea.options"
@@ -150,6 +151,7 @@ local function finish(object, entry)
     end)
   end
   object.apply = object.call
+  object.cost = object.cost or function(_, sizes) return kernel:cost(sizes) end
 end
 
 return require "fovea.registry".new {

@@ -42,7 +42,8 @@ return {
         local o, last = recur(flat(q, 1), flat(x.k, 1), flat(x.v, 1),
                               { beta = flat(x.beta, 0), g = g, s = S })
         return o:slice(-2, J, nil, J), last
-      end
+      end,
+      cost = function(_, s) return fv.ops.erase_write_rule:cost { n = s.n * s.j, d = s.d, e = s.e } end
     }
   end
 }

@@ -1,5 +1,7 @@
 --- S_t = S_{t-1} + k_t v_t',  z_t = z_{t-1} + k_t,  o_t = S_t'q_t / (z_t.q_t + eps)
 
+local fv = require "fovea"
+
 return {
   name = "linear",
   doc = "Linear attention on features of q and k: a sum of outer products that forgets nothing.\n"
@@ -22,7 +24,8 @@ return {
         local o, S, z = recur(x.q, x.k, x.v, { causal = true, normalize = opt.normalize,
                                                eps = opt.normalize and opt.eps or nil, s = s.S, z = s.z })
         return o, { S = S, z = z }
-      end
+      end,
+      cost = function(_, s) return fv.ops.linear_attention:cost { n = s.n, m = s.n, f = s.d, e = s.e } end
     }
   end
 }

@@ -4,6 +4,8 @@
 
 local fv = require "fovea"
 
+local NONE = -1e30                          -- m before anything: finite, so that differences are
+
 --- Running maxima along the last dimension, by doubling.
 local function cummax(x)
   local n, s = x:size(-1), 1
@@ -21,7 +23,8 @@ return {
      .. "S_t = f' S_{t-1} + i' (k_t/sqrt d) v_t',  n_t = f' n_{t-1} + i' k_t/sqrt d,\n"
      .. "o_t = S_t'q_t / max(|n_t.q_t|, e^{-m_t}). Inputs are the logarithms: i = log i_t (any sign),\n"
      .. "f = log f_t (logsigmoid of the gate, or the gate itself where f is exponential; log f > 0\n"
-     .. "is allowed). m starts at -inf; it cancels in o. The scan for m runs in f64.",
+     .. "is allowed, below -1e4 counts as -1e4); i = -inf writes nothing. m cancels in o; its scan runs\n"
+     .. "in f64.",
   ref = "Beck et al. 2024, arXiv:2405.04517",
   caps = "causal streaming",
   sig = "q(n,d) k(n,d) v(n,e) i(n) f(n) -> o(n,e) S(d,e) n(d) m()",
@@ -31,10 +34,10 @@ return {
     return {
       run = function(x, s, recur)
         local type, e, d, n = x.q:dtype(), x.v:size(-1), x.q:size(-1), x.q:size(-2)
-        local logi, logf = x.i:to "f64", x.f:to "f64"
+        local logi, logf = x.i:to "f64", x.f:to "f64":maximum(-1e4)
         -- m_t = F_t + max(m_0, max_{j<=t} (log i_j - F_j)),  F_t = log f_1 + .. + log f_t
         local F = logf:cumsum(-1)
-        local first = s and s.m:to "f64":unsqueeze(-1) or fv.full({ 1 }, -math.huge, { dtype = "f64" })
+        local first = s and s.m:to "f64":unsqueeze(-1) or fv.full({ 1 }, NONE, { dtype = "f64" })
         local m = F + cummax(logi - F):maximum(first)
         local lead = { m:shape() }
         lead[#lead] = 1
