@@ -312,6 +312,32 @@ tap.raises("beta: expected values in %[0, 1%]", "peng's beta is an average", fv.
 tap.raises("rule: expected a name, got table", "a rule is named", fv.rule, {})
 tap.raises("option 'layer'", "a layer beyond the last", fv.rule, "lightning", { layer = 3, layers = 2 })
 
+tap.raises("'delta_rule' %(q: expected f32 or f64, got i64%)", "whole numbers", fv.delta_rule,
+           fv.ones(3, 2, { dtype = "i64" }))
+tap.raises("delta: expected rule:apply%(%.%.%.%), with a colon", "a method called as a function",
+           fv.rule("delta").apply, q, k, v, beta)
+
+-- nothing and one token; the state of nothing is the state given
+local size = { n = 0, d = K, e = V, j = J }
+local bad = {}
+for _, name in ipairs(fv.rule.names()) do
+  local rule, none, first = fv.rule(name), {}, {}
+  for i, a in ipairs(rule.inputs) do
+    local x = rules[name][1][a.name]
+    first[i] = x:ndim() > 0 and x:size(1) == T and x:slice(1, 1, 1) or x
+    local shape = {}
+    for j, letter in ipairs(a.dims) do shape[j] = size[letter] end
+    none[i] = fv.full(shape, 0.5, F64)
+  end
+  local _, after = rule(table.unpack(first))
+  none[#none + 1] = { state = after }
+  local nothing, kept = rule(table.unpack(none))
+  if nothing:numel() ~= 0 or nothing:size(-1) ~= V or gap(whole(kept), whole(after)) ~= 0 then
+    bad[#bad + 1] = name
+  end
+end
+tap.is(table.concat(bad, " "), "", "a sequence of nothing answers nothing and keeps the state")
+
 -- beta |k|^2 > 2 is told once in a process, on standard error
 local code = [[local q = fv.ones(4, 2) for _ = 1, 2 do fv.delta_rule(q, q, q, %s) end]]
 local build = os.getenv "BUILD" or "build"

@@ -44,6 +44,7 @@ end
 --- What is wrong with one tensor, as what was expected and what came; binds sizes.
 local function misfit(a, x, size, first)
   if options.type(x) ~= "tensor" then return "a tensor", options.type(x) end
+  if not x:dtype():find "^f" then return "f32 or f64", x:dtype() end
   if x:dtype() ~= first:dtype() then return first:dtype() .. " like the first input", x:dtype() end
   local lead = x:ndim() - #a.dims
   if lead < 0 then return expected(a, size), text(x) end
@@ -140,6 +141,7 @@ local function finish(object, entry)
   end
   call = options.declare(call, entry.name, 2)
   object.call = function(self, ...)
+    if self ~= object then error(entry.name .. ": expected rule:apply(...), with a colon", 2) end
     local by, given = collect(self, ...)
     local c = options.read(call, given, self.name, 3)
     local x, size, first = inputs(self, by)

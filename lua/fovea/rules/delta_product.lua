@@ -41,7 +41,10 @@ return {
         contraction(x.k, x.k, x.beta)
         local o, last = recur(flat(q, 1), flat(x.k, 1), flat(x.v, 1),
                               { beta = flat(x.beta, 0), g = g, s = S })
-        return o:slice(-2, J, nil, J), last
+        local shape = { o:shape() }
+        shape[#shape - 1] = x.q:size(-2)
+        table.insert(shape, #shape, J)
+        return o:reshape(shape):slice(-2, J, J):squeeze(-2), last
       end,
       cost = function(_, s) return fv.ops.erase_write_rule:cost { n = s.n * s.j, d = s.d, e = s.e } end
     }
