@@ -1,9 +1,9 @@
--- Elementwise functions: accuracy against f64 definitions, broadcasting
--- against a plain loop, dtypes, views, in-place forms, misuse.
+-- Elementwise functions: accuracy against f64 definitions, broadcasting against a
+-- plain loop, dtypes, views, in-place forms.
 local fv = require "fovea"
 local tap = require "tap"
-local huge, nan, pi = math.huge, 0 / 0, math.pi
-local exp, log, sqrt, abs = math.exp, math.log, math.sqrt, math.abs
+local huge, nan, pi, exp, log = math.huge, 0 / 0, math.pi, math.exp, math.log
+local sqrt, abs = math.sqrt, math.abs
 
 -- What Lua's library lacks, accurate to a few 1e-16.
 local function expm1(x)   -- Kahan: the rounding of u cancels in (u - 1) / log u
@@ -18,11 +18,9 @@ local function log1p(x)
   if u == huge then return huge end
   return log(u) * x / (u - 1)
 end
-local sinh
-function sinh(x)
-  if x < 0 then return -sinh(-x) end
-  local e = expm1(x)
-  return (e + e / (e + 1)) / 2
+local function sinh(x)
+  local e = expm1(abs(x))
+  return (x < 0 and -0.5 or 0.5) * (e + e / (e + 1))
 end
 local function cosh(x) return (exp(x) + exp(-x)) / 2 end
 local function tanh(x)
@@ -207,8 +205,7 @@ for _, isa in ipairs { "base", best } do
     tap.ok(#wrong == 0, isa .. " " .. dtype .. " limits, NaN", "%s", table.concat(wrong, "\n"))
   end
   local tiny = fv.tensor({ 1e-40, -1e-40, 0.0, -0.0 })
-  tap.is((tiny * 1e38 - tiny:sin() * 1e38):abs():max():item(), 0,
-         isa .. ": denormal numbers survive")
+  tap.is((tiny * 1e38 - tiny:sin() * 1e38):abs():max():item(), 0, isa .. ": denormal numbers survive")
   tap.is(1 / tiny:neg():get(3), -huge, isa .. ": -(0) is -0")
   tap.is(1 / tiny:sin():get(4), -huge, isa .. ": sin(-0) is -0")
   local sub = fv.tensor({ -100.0 }):exp():item()
@@ -300,8 +297,7 @@ do
     ["i64 u8"] = "i64", ["u8 u8"] = "i64"
   } do
     local a, b = pair:match "(%w+) (%w+)"
-    tap.is((t[a] + t[b]):dtype() .. (t[b] + t[a]):dtype(), want .. want,
-           pair .. " meet in " .. want)
+    tap.is((t[a] + t[b]):dtype() .. (t[b] + t[a]):dtype(), want .. want, pair .. " meet in " .. want)
     tap.is(t[a]:lt(t[b]):dtype(), "u8", pair .. ": comparisons are masks")
   end
   tap.is((t.f32 + 0.1):dtype(), "f32", "a number does not promote")
@@ -379,33 +375,8 @@ do
   was:lt(0, { out = mask })
   tap.is(mask:sum():item(), was:lt(0):sum():item(), "out= casts")
   tap.is(fv.zeros(2, 3):fill(2.5):sum():item(), 15, "fill")
-  tap.is(fv.zeros(3, { dtype = "i64" }):copy_(fv.tensor { 2.7 }):sum():item(), 6,
-         "copy_ casts, repeats")
+  tap.is(fv.zeros(3, { dtype = "i64" }):copy_(fv.tensor { 2.7 }):sum():item(), 6, "copy_ casts, repeats")
   tap.is(fv.zeros(0, 3):add(1):numel() + fv.zeros(0, 3):exp():numel(), 0, "nothing to do")
-end
-
--- misuse
-do
-  local a, b = fv.zeros(2, 3), fv.zeros(2, 2)
-  local i = fv.zeros(2, { dtype = "i64" })
-  tap.raises("bad argument #2 to 'add' %(%(2,2%) does not broadcast with %(2,3%)%)", "shapes",
-             function() return fv.add(a, b) end)
-  tap.raises("does not broadcast", "operators too", function() return a * b end)
-  tap.raises("tensor or number expected, got string", "a string", function() return a + "x" end)
-  tap.raises("tensor expected, got number", "numbers alone", function() return fv.add(1, 2) end)
-  tap.raises("tensor expected, got no value", "nothing", function() return fv.exp() end)
-  tap.raises("f32 does not fit i64", "real into integer", function() return i:add_(0.5) end)
-  tap.raises("expected %(2,3%), got %(1,3%)", "in place it must fit",
-             function() return a:slice(1, 1, 1):add_(a) end)
-  tap.raises("did you mean 'out'", "unknown option", function() return a:exp { oot = a } end)
-  tap.raises("out: expected %(2,3%), got %(2,2%)", "out= of another shape",
-             function() return a:exp { out = b } end)
-  tap.raises("expected a tensor, got number", "out= no tensor",
-             function() return a:exp { out = 3 } end)
-  tap.raises("does not broadcast to", "copy_", function() return b:copy_(a) end)
-  tap.raises("number expected", "fill", function() return a:fill "x" end)
-  tap.is(a == fv.zeros(2, 3), false, "== is identity")
-  tap.is(a == a, true, "of the same tensor")
 end
 
 -- the same bits at any thread count, and across calls

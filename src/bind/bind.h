@@ -74,6 +74,10 @@ const char *fov_pushshape (lua_State *L, const fov_Tensor *t);
 /* The nearest of 'names' to 'word' by edit distance, NULL if none is near. */
 const char *fov_nearest (const char *word, const char *const *names);
 
+/* Raises: the table of methods at 'index' of a 'what' has no such name; the
+ * nearest is told. */
+int fov_nomethod (lua_State *L, const char *what, int index, const char *name);
+
 /* Raises 'fn: message' for a status other than FOV_OK. */
 void fov_raise (lua_State *L, fov_Status s, const char *fn);
 
@@ -97,9 +101,11 @@ static inline fov_Box *fov_box (fov_Tensor *t) {
  * dimensions left out), and a summary when anything was left out. */
 void fov_pushtext (lua_State *L, const fov_Tensor *t);
 
-/* Pushes one element as a Lua number; stores the Lua number at 'arg'. */
+/* Pushes one element as a Lua number; stores the Lua number at 'arg', or
+ * raises; stores it and returns NULL, or pushes and returns what is wrong. */
 void fov_pushelement (lua_State *L, fov_Type type, const void *x);
 void fov_setelement (lua_State *L, fov_Type type, void *x, int arg);
+const char *fov_toelement (lua_State *L, fov_Type type, void *x, int arg);
 
 /* Each adds its part to the module table at the top of the stack. */
 void fov_open_tensor (lua_State *L);    /* tensor.c: the userdata, elements */

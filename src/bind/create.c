@@ -144,9 +144,8 @@ static int nested (lua_State *L, ptrdiff_t *shape) {
 /* Copies the table or number on top to x, row-major. */
 static char *store (lua_State *L, const fov_Tensor *t, int dim, char *x) {
   if (dim == t->ndim) {
-    if (!lua_isnumber(L, -1) && !lua_isboolean(L, -1))
-      luaL_error(L, "tensor: element: expected a number, got %s", luaL_typename(L, -1));
-    fov_setelement(L, t->type, x, lua_gettop(L));
+    const char *wrong = fov_toelement(L, t->type, x, lua_gettop(L));
+    if (wrong) luaL_error(L, "tensor: element: %s", wrong);
     return x + fov_type_size(t->type);
   }
   if (!lua_istable(L, -1) || luaL_len(L, -1) != t->shape[dim])

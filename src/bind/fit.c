@@ -142,10 +142,23 @@ static int word (const char *words, const char *w) {
   return -1;
 }
 
-/* Option 'o' from the value on top of the stack. */
+/* Raises: the value on top of the stack is not what option 'o' takes. */
+static int unfit (lua_State *L, const char *fn, const fov_Opt *o, const char *what, bool range) {
+  char bounds[64] = "";
+  if (range) snprintf(bounds, sizeof bounds, " in [%.14g, %.14g]", o->lo, o->hi);
+  const char *quote = lua_type(L, -1) == LUA_TSTRING ? "\"" : "";
+  const char *got = luaL_tolstring(L, -1, NULL);
+  if (o->kind == 'e')
+    what = lua_pushfstring(L, "one of \"%s\"", luaL_gsub(L, o->words, "|", "\", \""));
+  return luaL_error(L, "%s: option '%s': expected %s%s, got %s%s%s", fn, o->name, what, bounds,
+                    quote, got, quote);
+}
+
+/* Option 'o' from the value on top of the stack.  NaN is no number here: as a
+ * default it means that nothing was given. */
 static double option (lua_State *L, const char *fn, const fov_Opt *o) {
   static const struct { char kind; const char *name; } kinds[] = {
-    { 'b', "true or false" }, { 'i', "a whole number" }, { 'n', "a number" }, { 'e', "one of" }
+    { 'b', "true or false" }, { 'i', "a whole number" }, { 'n', "a number" }, { 'e', "" }
   };
   int good = 0, k = 0;
   double v = 0;
@@ -156,15 +169,11 @@ static double option (lua_State *L, const char *fn, const fov_Opt *o) {
     good = v >= 0;
   } else if (lua_type(L, -1) == LUA_TNUMBER) {
     v = lua_tonumber(L, -1);
-    good = o->kind == 'n' || v == floor(v);
+    good = o->kind == 'n' ? v == v : v == floor(v);
   }
-  if (!good)
-    luaL_error(L, "%s: option '%s': expected %s%s%s, got %s", fn, o->name, kinds[k].name,
-               o->kind == 'e' ? " " : "", o->kind == 'e' ? o->words : "",
-               luaL_tolstring(L, -1, NULL));
-  if (o->lo < o->hi && !(v >= o->lo && v <= o->hi))
-    luaL_error(L, "%s: option '%s': expected %s in [%f, %f], got %s", fn, o->name, kinds[k].name,
-               o->lo, o->hi, luaL_tolstring(L, -1, NULL));
+  bool ranged = o->lo < o->hi;
+  if (!good || (ranged && !(v >= o->lo && v <= o->hi)))
+    unfit(L, fn, o, kinds[k].name, ranged);
   return v;
 }
 

@@ -14,10 +14,12 @@ typedef struct Style {
   int width;
 } Style;
 
+/* NaN without its sign, which is noise. */
 static double value (fov_Type type, const void *x) {
+  double v;
   switch (type) {
-    case FOV_F32: return (double)*(const float *)x;
-    case FOV_F64: return *(const double *)x;
+    case FOV_F32: v = (double)*(const float *)x; return isnan(v) ? fabs(v) : v;
+    case FOV_F64: v = *(const double *)x; return isnan(v) ? fabs(v) : v;
     case FOV_I64: return (double)*(const int64_t *)x;
     default: return *(const uint8_t *)x;
   }

@@ -280,6 +280,11 @@ static const fov_Method stream_methods[] = {
   { NULL, NULL, NULL, NULL, NULL }
 };
 
+/* Upvalue 1 names the class; the table indexed holds its methods. */
+static int unknown (lua_State *L) {
+  return fov_nomethod(L, lua_tostring(L, lua_upvalueindex(1)), 1, luaL_tolstring(L, 2, NULL));
+}
+
 static void class (lua_State *L, const char *meta, const char *group, const fov_Method *m,
                    lua_CFunction tostring) {
   luaL_newmetatable(L, meta);
@@ -287,6 +292,11 @@ static void class (lua_State *L, const char *meta, const char *group, const fov_
   lua_setfield(L, -2, "__tostring");
   lua_newtable(L);
   fov_methods(L, -1, group, m);
+  lua_createtable(L, 0, 1);
+  lua_pushstring(L, group);
+  lua_pushcclosure(L, unknown, 1);
+  lua_setfield(L, -2, "__index");
+  lua_setmetatable(L, -2);
   lua_setfield(L, -2, "__index");
   lua_pop(L, 1);
 }

@@ -65,6 +65,18 @@ const char *fov_nearest (const char *word, const char *const *names) {
   return best;
 }
 
+int fov_nomethod (lua_State *L, const char *what, int index, const char *name) {
+  enum { MOST = 255 };
+  const char *names[MOST + 1];
+  int n = 0;
+  for (lua_pushnil(L); n < MOST && lua_next(L, index); lua_pop(L, 1))
+    if (lua_type(L, -2) == LUA_TSTRING) names[n++] = lua_tostring(L, -2);
+  names[n] = NULL;
+  const char *near = fov_nearest(name, names);
+  if (near) luaL_error(L, "%s has no method '%s' (did you mean '%s'?)", what, name, near);
+  return luaL_error(L, "%s has no method '%s'", what, name);
+}
+
 int fov_option (lua_State *L, int arg, const char *name) {
   if (lua_isnoneornil(L, arg)) {
     lua_pushnil(L);
@@ -94,8 +106,9 @@ fov_Type fov_optdtype (lua_State *L, int arg, fov_Type def) {
   fov_Type type = def;
   int kind = fov_option(L, arg, "dtype");
   if (kind != LUA_TNIL && (kind != LUA_TSTRING || !fov_type_find(lua_tostring(L, -1), &type)))
-    luaL_error(L, "option 'dtype': expected \"f32\", \"f64\", \"i64\" or \"u8\", got %s",
-               luaL_tolstring(L, -1, NULL));
+    luaL_error(L, "option 'dtype': expected \"f32\", \"f64\", \"i64\" or \"u8\", got %s%s%s",
+               kind == LUA_TSTRING ? "\"" : "", luaL_tolstring(L, -1, NULL),
+               kind == LUA_TSTRING ? "\"" : "");
   lua_pop(L, 1);
   return type;
 }

@@ -4,11 +4,30 @@
 #include <string.h>
 
 #define ALIGN 64  /* elements start on a cache line */
+#define LARGE ((size_t)1 << 20)
 
 static const char tag;  /* its address marks a tensor, and keys the metatable */
 
+static int allocate (lua_State *L) {
+  lua_newuserdatauv(L, (size_t)lua_tointeger(L, 1), 2);
+  return 1;
+}
+
+/* Lua's own words for a failed allocation do not say of what: large ones are
+ * asked for under protection; false when there is no memory. */
+static bool userdata (lua_State *L, size_t bytes) {
+  if (bytes < LARGE) {
+    lua_newuserdatauv(L, bytes, 2);
+    return true;
+  }
+  lua_pushcfunction(L, allocate);
+  lua_pushinteger(L, (lua_Integer)bytes);
+  return lua_pcall(L, 1, 1, 0) == LUA_OK;
+}
+
 static fov_Tensor *box (lua_State *L, size_t extra) {
-  fov_Box *b = lua_newuserdatauv(L, sizeof *b + extra, 2);
+  if (!userdata(L, sizeof(fov_Box) + extra)) return NULL;
+  fov_Box *b = lua_touserdata(L, -1);
   b->tag = &tag;
   b->tracked = false;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &tag);
@@ -24,6 +43,10 @@ fov_Tensor *fov_newtensor (lua_State *L, fov_Type type, int ndim, const ptrdiff_
     luaL_error(L, "tensor too large: %s %s", fov_type_name(type), lua_tostring(L, -1));
   }
   fov_Tensor *t = box(L, ALIGN + bytes);
+  if (!t) {
+    fov_pushshape(L, &v);
+    luaL_error(L, "not enough memory for a tensor: %s %s", fov_type_name(type), lua_tostring(L, -1));
+  }
   *t = v;
   t->x = (void *)(((uintptr_t)(fov_box(t) + 1) + ALIGN - 1) & ~(uintptr_t)(ALIGN - 1));
   return t;
@@ -103,19 +126,28 @@ void fov_pushelement (lua_State *L, fov_Type type, const void *x) {
   }
 }
 
-void fov_setelement (lua_State *L, fov_Type type, void *x, int arg) {
-  if (fov_is_real(type)) {
-    lua_Number v = luaL_checknumber(L, arg);
-    if (type == FOV_F32) *(float *)x = (float)v;
-    else *(double *)x = v;
-  } else {
-    lua_Integer v = lua_isboolean(L, arg) ? lua_toboolean(L, arg) : luaL_checkinteger(L, arg);
-    if (type == FOV_I64) *(int64_t *)x = v;
-    else {
-      luaL_argcheck(L, 0 <= v && v <= 255, arg, "u8 holds 0 to 255");
-      *(uint8_t *)x = (uint8_t)v;
-    }
+const char *fov_toelement (lua_State *L, fov_Type type, void *x, int arg) {
+  int number, whole = 0, truth = lua_isboolean(L, arg);
+  lua_Number v = lua_tonumberx(L, arg, &number);
+  lua_Integer i = truth ? lua_toboolean(L, arg) : lua_tointegerx(L, arg, &whole);
+  if (!number && !(truth && !fov_is_real(type)))
+    return lua_pushfstring(L, "expected a number, got %s", luaL_typename(L, arg));
+  if (!fov_is_real(type) && !truth && !whole)
+    return lua_pushfstring(L, "%s: expected a whole number, got %f", fov_type_name(type), v);
+  switch (type) {
+    case FOV_F32: *(float *)x = (float)v; break;
+    case FOV_F64: *(double *)x = v; break;
+    case FOV_I64: *(int64_t *)x = i; break;
+    default:
+      if (i < 0 || i > 255) return lua_pushfstring(L, "u8: expected 0 to 255, got %I", (LUAI_UACINT)i);
+      *(uint8_t *)x = (uint8_t)i;
   }
+  return NULL;
+}
+
+void fov_setelement (lua_State *L, fov_Type type, void *x, int arg) {
+  const char *wrong = fov_toelement(L, type, x, arg);
+  if (wrong) luaL_argerror(L, arg, wrong);
 }
 
 /* Element under 1-based indices at arg.., negative ones from the end. */

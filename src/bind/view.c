@@ -245,7 +245,7 @@ static int index_ (lua_State *L) {
     lua_settop(L, 2);
     lua_pushvalue(L, 2);
     if (lua_rawget(L, lua_upvalueindex(1)) == LUA_TNIL)
-      return luaL_error(L, "tensor has no method '%s'", lua_tostring(L, 2));
+      return fov_nomethod(L, "tensor", lua_upvalueindex(1), lua_tostring(L, 2));
     return 1;
   }
   FOV_TAPED(L);

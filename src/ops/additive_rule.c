@@ -230,8 +230,8 @@ const fov_Op FOV_OP(additive_rule) = {
          "4nde); form=token is one pass and the default but for a lone long head of few columns.",
   .ref = "Yang et al. 2024, arXiv:2312.06635; Peng et al. 2024, arXiv:2404.05892",
   .caps = "causal streaming linear_in_v",
-  .opt = { [EXCLUSIVE] = { "exclusive", 'b', 0, 0, 0, "read before the write" },
-           [CHUNK] = { "chunk", 'i', 0, 0, 1e9, "tokens of a chunk in the chunk form; 0: 256" },
+  .opt = { [EXCLUSIVE] = { "exclusive", 'b', 0, 0, 0, "read before the write", NULL },
+           [CHUNK] = { "chunk", 'i', 0, 0, 1e9, "tokens of a chunk in the chunk form; 0: 256", NULL },
            [FORM] = { "form", 'e', AUTO, 0, 0, "how it is computed", "auto|chunk|token" } },
   .check = check, .fwd = fwd, .bwd = bwd, .cost = cost
 };

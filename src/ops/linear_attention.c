@@ -276,8 +276,8 @@ const fov_Op FOV_OP(linear_attention) = {
          "it is.  Cost 2(n+m)fe flops, no n-by-m product.",
   .ref = "Katharopoulos et al. 2020, arXiv:2006.16236",
   .caps = "causal streaming grouped linear_in_v",
-  .opt = { [CAUSAL] = { "causal", 'b', 0, 0, 0, "hide the keys after each query" },
-           [NORMALIZE] = { "normalize", 'b', 1, 0, 0, "divide by the sum of the weights" },
-           [EPS] = { "eps", 'n', 0, 0, 0, "added to the denominator" } },
+  .opt = { [CAUSAL] = { "causal", 'b', 0, 0, 0, "hide the keys after each query", NULL },
+           [NORMALIZE] = { "normalize", 'b', 1, 0, 0, "divide by the sum of the weights", NULL },
+           [EPS] = { "eps", 'n', 0, 0, 0, "added to the denominator", NULL } },
   .check = check, .fwd = fwd, .bwd = bwd, .cost = cost
 };

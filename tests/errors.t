@@ -1,0 +1,67 @@
+-- What goes wrong is told: the argument or option, what was expected, what came.
+local fv = require "fovea"
+local tap = require "tap"
+
+local raises = tap.raises
+local x = fv.ones(4, 8)
+
+-- elements
+raises("tensor: element: i64: expected a whole number, got 1.5", "a fraction in i64",
+       fv.tensor, { 1.5 }, { dtype = "i64" })
+raises("tensor: element: u8: expected 0 to 255, got 300", "too much for u8",
+       fv.tensor, { 300 }, { dtype = "u8" })
+raises("tensor: element: expected a number, got string", "a word", fv.tensor, { 1, "a" })
+raises("#3 to 'set' %(expected a number, got string%)", "set",
+       function() fv.zeros(1, 1):set(1, 1, "a") end)
+tap.is(fv.tensor({ true, false }, { dtype = "u8" }):sum():item(), 1, "truth values fill masks")
+tap.is(tostring(fv.tensor { 0 / 0, -(0 / 0) }), "tensor f32 (2)\n[nan, nan]", "NaN is shown without its sign")
+
+-- memory: three times 2^46 bytes are more than an address space has
+local kept = {}
+raises("not enough memory for a tensor: f32 %(17592186044416%)", "memory that is not there", function()
+  for i = 1, 3 do kept[i] = fv.empty(2 ^ 44) end
+end)
+kept = nil   -- luacheck: ignore
+raises("tensor too large: f32 %(1000000,1000000,1000000000%)", "a size that overflows", fv.zeros, 1e6, 1e6, 1e9)
+
+-- elementwise functions
+do
+  local a, b = fv.zeros(2, 3), fv.zeros(2, 2)
+  local i = fv.zeros(2, { dtype = "i64" })
+  tap.raises("bad argument #2 to 'add' %(%(2,2%) does not broadcast with %(2,3%)%)", "shapes",
+             function() return fv.add(a, b) end)
+  tap.raises("does not broadcast", "operators too", function() return a * b end)
+  tap.raises("tensor or number expected, got string", "a string", function() return a + "x" end)
+  tap.raises("tensor expected, got number", "numbers alone", function() return fv.add(1, 2) end)
+  tap.raises("tensor expected, got no value", "nothing", function() return fv.exp() end)
+  tap.raises("f32 does not fit i64", "real into integer", function() return i:add_(0.5) end)
+  tap.raises("expected %(2,3%), got %(1,3%)", "in place it must fit",
+             function() return a:slice(1, 1, 1):add_(a) end)
+  tap.raises("did you mean 'out'", "unknown option", function() return a:exp { oot = a } end)
+  tap.raises("out: expected %(2,3%), got %(2,2%)", "out= of another shape",
+             function() return a:exp { out = b } end)
+  tap.raises("expected a tensor, got number", "out= no tensor",
+             function() return a:exp { out = 3 } end)
+  tap.raises("does not broadcast to", "copy_", function() return b:copy_(a) end)
+  tap.raises("expected a number, got string", "fill", function() return a:fill "x" end)
+  tap.is(a == fv.zeros(2, 3), false, "== is identity")
+  tap.is(a == a, true, "of the same tensor")
+end
+
+-- options of operators
+local function attend(opt) return function() return fv.softmax_attention(x, x, x, opt) end end
+raises("option 'scale': expected a number, got %-?nan", "NaN is no option", attend { scale = 0 / 0 })
+raises("option 'scale': expected a number, got \"a\"", "a word for a number", attend { scale = "a" })
+raises("option 'window': expected a whole number in %[%-1, 1e%+15%], got %-5", "below the range",
+       attend { window = -5 })
+raises("option 'align': expected one of \"bottom_right\", \"top_left\", got \"left\"", "a choice",
+       attend { align = "left" })
+
+-- methods
+raises("tensor has no method 'reshpae' %(did you mean 'reshape'%?%)", "a method misspelt",
+       function() x:reshpae(32) end)
+raises("rng has no method 'strem' %(did you mean 'stream'%?%)", "of a rng", function() fv.rng(1):strem "x" end)
+raises("stream has no method 'nomral' %(did you mean 'normal'%?%)", "of a stream",
+       function() fv.rng(1):stream "x":nomral(3) end)
+
+tap.done()
