@@ -14,6 +14,27 @@ local function names()
   return list
 end
 
+--- Methods of tensors that the tape brings, which is loaded when one is first called.
+local taped = {
+  requires_grad = { sig = "x:requires_grad(flag?) -> x", doc =
+    "Marks x (f32 or f64): what is computed from it is recorded, and y:backward() adds to x.grad.\n"
+    .. "Results of recorded calls are marked already. While x is marked, x:add_(y) and other\n"
+    .. "functions in place raise; in fv.no_grad they do not. false takes the mark away." },
+  backward = { sig = "y:backward(seed?, {retain_graph=, create_graph=}) -> nothing", doc =
+    "Adds the gradient of y to x.grad of every x marked by requires_grad that led to it.\n"
+    .. "seed has y's shape and may be left out for a scalar; x.grad = nil starts afresh.\n"
+    .. "The graph is used up, unless retain_graph is true. create_graph: gradients are\n"
+    .. "recorded in turn, to be differentiated again." },
+  detach = { sig = "x:detach() -> tensor", doc =
+    "A view of x that no gradient flows through: a constant." }
+}
+local methods = getmetatable(fv.empty(0)).methods
+for name, doc in pairs(taped) do
+  doc.grad = "none"
+  fv.docs.tensor[name] = doc
+  methods[name] = function(...) return require "fovea.tape"[name](...) end
+end
+
 return setmetatable(fv, { __names = names, __index = function(_, name)
   local part = require "fovea.parts"[name]
   if not part then

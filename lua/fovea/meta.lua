@@ -186,6 +186,16 @@ function tensor:atan2_(y) end
 ---@return fovea.tensor
 function tensor:atan_() end
 
+---y:backward(seed?, {retain_graph=, create_graph=}) -> nothing
+---Adds the gradient of y to x.grad of every x marked by requires_grad that led to it.
+---seed has y's shape and may be left out for a scalar; x.grad = nil starts afresh.
+---The graph is used up, unless retain_graph is true. create_graph: gradients are
+---recorded in turn, to be differentiated again.
+---@param seed? any
+---@param options? table {retain_graph=, create_graph=}
+---@return any
+function tensor:backward(seed, options) end
+
 ---x:ceil({out=}) -> tensor
 ---Smallest whole number not below x.
 ---@param options? table {out=}
@@ -257,6 +267,11 @@ function tensor:cosh_() end
 ---@param dim any
 ---@return fovea.tensor
 function tensor:cumsum(dim) end
+
+---x:detach() -> tensor
+---A view of x that no gradient flows through: a constant.
+---@return fovea.tensor
+function tensor:detach() end
 
 ---x:diagonal(k?) -> tensor
 ---A view of diagonal k (0) of the last two dimensions; above the main one for k > 0.
@@ -793,6 +808,14 @@ function tensor:relu(options) end
 ---In place: max(x, 0); NaN stays NaN.
 ---@return fovea.tensor
 function tensor:relu_() end
+
+---x:requires_grad(flag?) -> x
+---Marks x (f32 or f64): what is computed from it is recorded, and y:backward() adds to x.grad.
+---Results of recorded calls are marked already. While x is marked, x:add_(y) and other
+---functions in place raise; in fv.no_grad they do not. false takes the mark away.
+---@param flag? any
+---@return fovea.tensor
+function tensor:requires_grad(flag) end
 
 ---x:reshape(n, ...) -> tensor
 ---The elements in row-major order under new sizes; one may be -1. A view where strides allow, else a copy.
@@ -2270,6 +2293,15 @@ function fovea.trig_features(x, w, options) end
 ---@overload fun(name: "dpfp"|"favor"|"linear"|"nystrom"|"softmax"|"svd"|"topm"|"uniform", options?: table): any
 fovea.attention = {}
 
+---fv.checkpoint(f, ...) -> results of f
+---f(...) without keeping what its gradient needs
+---The backward pass calls f again, which must then do the same: memory for time. What f
+---uses beside its arguments gets its gradient too. Results are the tensors f returns.
+---@param f any
+---@param ... any
+---@return any
+function fovea.checkpoint(f, ...) end
+
 ---fv.delta_rule(q, k, v, beta, {state=, scale=, form=, chunk=}) -> o, state
 ---the delta rule.
 ---S_t = S_{t-1} + beta_t k_t (v_t - S_{t-1}'k_t)',  o_t = S_t'q_t
@@ -2301,6 +2333,31 @@ function fovea.delta_rule(q, k, v, beta, options) end
 ---@return any
 function fovea.gated_delta_rule(q, k, v, beta, g, options) end
 
+---fv.grad(f) -> function
+---the gradient of a function with a scalar result
+---fv.grad(f)(x, ...) calls f(x, ...) and returns the gradient of its result with respect to
+---each f32 or f64 tensor among the arguments, in order, then the result itself. Other
+---arguments pass through. Ordinary Lua in f is differentiated as it ran: loops, branches,
+---closures. Gradients nest: fv.grad(function(x) return (fv.grad(f)(x)):sum() end).
+---Example: fv.grad(function(x) return (x * x):sum() end)(fv.tensor({1, 2}))
+---@param f any
+---@return any
+function fovea.grad(f) end
+
+---fv.gradcheck(f, xs, {h=, tol=}) -> gap, place
+---gradients against central differences
+---f(xs[1], ...) gives one or several tensors; those that are no scalar are weighted with
+---fixed numbers and added. All in f64, with step h (1e-5) in every element of every f32 or
+---f64 tensor among xs. gap is the largest |difference| / max(1, |gradient|); place says
+---where it is. Raises where it is beyond tol (1e-6; math.huge: never) or NaN.
+---Example: fv.gradcheck(function(x) return x:softmax() end, {fv.tensor({1, 2, 3})})
+---@param f any
+---@param xs any
+---@param options? table {h=, tol=}
+---@return any
+---@return any
+function fovea.gradcheck(f, xs, options) end
+
 ---fv.help(name or object)
 ---prints documentation; without an argument, an overview.
 ---Names are those of functions, tensor methods ("sum" or "x:sum"), operators and the
@@ -2308,6 +2365,17 @@ function fovea.gated_delta_rule(q, k, v, beta, g, options) end
 ---made. All text comes from the definitions themselves.
 ---@param name any
 function fovea.help(name) end
+
+---fv.jvp(f, xs, vs) -> tangent, result
+---the Jacobian of f at the list xs times the list vs
+---The derivative of fv.vjp by its seed, which is linear: two backward passes. Raises where f
+---uses an operator of fv.ops, whose gradient has no gradient of its own.
+---@param f any
+---@param xs any
+---@param vs any
+---@return any
+---@return any
+function fovea.jvp(f, xs, vs) end
 
 ---fv.kernel(name, options)
 ---kernel functions; k(x (..., n, d), y (..., m, d)) -> Gram (..., n, m).
@@ -2333,6 +2401,26 @@ fovea.kernel = {}
 ---@field register fun(entry: table)
 ---@overload fun(name: "dpfp"|"elu1"|"favor"|"hyperbolic"|"positive"|"relu"|"trig", options?: table): any
 fovea.map = {}
+
+---fv.no_grad(f, ...) -> results of f
+---calls f(...) with nothing recorded
+---Parameters may be changed in place there.
+---@param f any
+---@param ... any
+---@return any
+function fovea.no_grad(f, ...) end
+
+---fv.op({forward=, backward=, name=}) -> operator
+---an operator with a gradient of your own
+---forward(x, ...) -> y is not recorded. backward(dy, y, x, ...) -> dx, ... gives a gradient
+---for each argument, nil or false where there is none; made of tensor functions it can be
+---differentiated in turn. Where forward returns several tensors dy and y are lists, and
+---dy[i] is false where no gradient came. fv.gradcheck(op, {x, ...}) tests it.
+---Example: twice = fv.op { name = "twice", forward = function(x) return x * 2 end,
+---                         backward = function(dy) return dy * 2 end }
+---@param options? table {forward=, backward=, name=}
+---@return any
+function fovea.op(options) end
 
 ---fv.rule(name, options)
 ---fast-weight update rules, the recurrent family of attention.
@@ -2369,5 +2457,22 @@ fovea.rule = {}
 ---@field register fun(entry: table)
 ---@overload fun(name: "iid"|"orthogonal", options?: table): any
 fovea.sample = {}
+
+---fv.value_and_grad(f) -> function
+---fv.grad with the result first: value, gradient, ...
+---@param f any
+---@return any
+function fovea.value_and_grad(f) end
+
+---fv.vjp(f, xs, seed?) -> gradients, result
+---seed' times the Jacobian of f at the list xs
+---gradients is a list with an entry for each of xs (false for what is no f32 or f64 tensor);
+---seed has the shape of f's result and may be left out where that is a scalar.
+---@param f any
+---@param xs any
+---@param seed? any
+---@return any
+---@return any
+function fovea.vjp(f, xs, seed) end
 
 return fovea

@@ -25,7 +25,8 @@ typedef struct fov_Box {
  * 'fv.zeros(n, ..., {dtype=}) -> tensor' for functions.  doc's first line
  * says what it does; shapes, dtypes, errors, cost and an example follow.
  * grad: how the tape differentiates it: "" through its own rule in the tape,
- * "none" for functions of integer or no tensor result, "view" for views. */
+ * "none" for functions of integer or no tensor result, "view" for views,
+ * "place" for what overwrites an argument, which the tape refuses. */
 typedef struct fov_Method {
   const char *name;
   lua_CFunction fn;

@@ -153,10 +153,10 @@ static int copy_ (lua_State *L) {
 }
 
 static const fov_Method methods[] = {
-  { "fill", fill, "x:fill(value) -> x", "Stores one number in every element, in place.", "none" },
+  { "fill", fill, "x:fill(value) -> x", "Stores one number in every element, in place.", "place" },
   { "copy_", copy_, "x:copy_(y) -> x",
     "Stores y, broadcast and cast to x's dtype, in place.\n"
-    "Reals become integers by truncation; out of range they saturate, NaN becomes 0.", "none" },
+    "Reals become integers by truncation; out of range they saturate, NaN becomes 0.", "place" },
   { NULL, NULL, NULL, NULL, NULL }
 };
 
@@ -167,7 +167,7 @@ static void expose (lua_State *L, const char *group, lua_CFunction fn, int id,
   const char *all = args[e->nin - 1];
   bool method = group[0] == 't', place = suffix[0];
   const char *rest = method ? e->nin > 1 ? all + 3 : "" : all;
-  fov_Method m[2] = { { .fn = fn, .grad = e->test || place ? "none" : "" } };
+  fov_Method m[2] = { { .fn = fn, .grad = place ? "place" : e->test ? "none" : "" } };
   m->name = lua_pushfstring(L, "%s%s", e->name, suffix);
   m->sig = lua_pushfstring(L, "%s%s(%s%s) -> %s", method ? "x:" : "fv.", m->name, rest,
                            place ? "" : *rest ? ", {out=}" : "{out=}", place ? "x" : "tensor");

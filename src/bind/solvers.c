@@ -202,8 +202,7 @@ static const fov_Method functions[] = {
   { "lstsq", lstsq, "fv.lstsq(A, B, {rcond=}) -> X, rank, s",
     "X of least norm that minimises |A X - B|: A (..., m, n), B (m) or (..., m, r).\n"
     "rank (...) is i64; s (..., min(m, n)) are A's singular values; those below rcond times\n"
-    "the largest count as zero (default max(m, n) eps of A's dtype). Cost: O(m n r)." BATCH,
-    "none" },
+    "the largest count as zero (default max(m, n) eps of A's dtype). Cost: O(m n r)." BATCH, "" },
   { "inv", inv, "fv.inv(A) -> tensor",
     "Inverse of each matrix (..., n, n); fv.solve is quicker and more accurate for A^-1 B.\n"
     "Raises where a pivot is exactly zero. Cost: 2 n^3 flops." BATCH, "" },

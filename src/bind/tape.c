@@ -79,8 +79,16 @@ static int node (lua_State *L) {
   return 1;
 }
 
+/* core.same(x, y) -> whether y is a tensor of x's shape and dtype */
+static int same (lua_State *L) {
+  fov_Tensor *x = fov_checktensor(L, 1), *y = fov_totensor(L, 2);
+  lua_pushboolean(L, y && x->type == y->type && fov_same_shape(x, y));
+  return 1;
+}
+
 static const luaL_Reg functions[] = {
-  { "tape", tape }, { "raw", call_raw }, { "track", track }, { "node", node }, { NULL, NULL }
+  { "tape", tape }, { "raw", call_raw }, { "track", track }, { "node", node }, { "same", same },
+  { NULL, NULL }
 };
 
 void fov_open_tape (lua_State *L) {

@@ -250,7 +250,7 @@ static int len (lua_State *L) {
 
 static const fov_Method methods[] = {
   { "get", get, "x:get(i, j, ...) -> number", "One element. Indices count from 1, negative ones from the end.", "none" },
-  { "set", set, "x:set(i, j, ..., value) -> x", "Stores one element in place.", "none" },
+  { "set", set, "x:set(i, j, ..., value) -> x", "Stores one element in place.", "place" },
   { "item", item, "x:item() -> number", "The element of a tensor that has one.", "none" },
   { "totable", totable, "x:totable() -> table", "Nested Lua tables with the elements; a number for a 0-d tensor.", "none" },
   { "shape", shape, "x:shape() -> integer...", "The sizes of all dimensions, as separate results.", "none" },

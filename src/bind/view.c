@@ -239,10 +239,23 @@ static fov_Tensor entry (lua_State *L, const fov_Tensor *t, lua_Integer i) {
   return v;
 }
 
-/* x[i]: a view; x.name: a method (upvalue 1 holds them). */
+/* Whether slot 2 is "grad", a field that the tape's node of x holds; the
+ * node, nil without one, is then on top. */
+static bool gradient (lua_State *L) {
+  if (lua_type(L, 2) != LUA_TSTRING || strcmp(lua_tostring(L, 2), "grad") != 0) return false;
+  fov_checktensor(L, 1);
+  lua_getiuservalue(L, 1, 2);
+  return true;
+}
+
+/* x[i]: a view; x.grad; x.name: a method (upvalue 1 holds them). */
 static int index_ (lua_State *L) {
   if (lua_type(L, 2) == LUA_TSTRING) {
     lua_settop(L, 2);
+    if (gradient(L)) {
+      if (lua_istable(L, 3)) lua_getfield(L, 3, "grad");
+      return 1;
+    }
     lua_pushvalue(L, 2);
     if (lua_rawget(L, lua_upvalueindex(1)) == LUA_TNIL)
       return fov_nomethod(L, "tensor", lua_upvalueindex(1), lua_tostring(L, 2));
@@ -259,8 +272,15 @@ static int index_ (lua_State *L) {
   return 1;
 }
 
-/* x[i] = tensor or number */
+/* x[i] = tensor or number; x.grad = tensor or nil */
 static int newindex (lua_State *L) {
+  if (gradient(L)) {
+    if (!lua_istable(L, 4)) return luaL_error(L, "grad: a tensor without requires_grad has none");
+    if (!lua_isnil(L, 3)) fov_checktensor(L, 3);
+    lua_pushvalue(L, 3);
+    lua_setfield(L, 4, "grad");
+    return 0;
+  }
   FOV_TAPED(L);
   const fov_Tensor *t = fov_checktensor(L, 1);
   if (!lua_isinteger(L, 2))

@@ -1,0 +1,46 @@
+--- fv.checkpoint(f, ...) -> results of f: f(...) without keeping what its gradient needs
+--- The backward pass calls f again, which must then do the same: memory for time. What f
+--- uses beside its arguments gets its gradient too. Results are the tensors f returns.
+
+local core = require "fovea.core"
+local tape = require "fovea.tape"
+
+local node = core.taping.node
+
+return function(f, ...)
+  if not tape.recording() then return f(...) end
+  local args, n, start = { ... }, select("#", ...), tape.serial()
+  local function forward()
+    local xs, set, list = tape.alias(args, n)
+    local ys = table.pack(f(table.unpack(xs, 1, n)))
+    for i = 1, ys.n do
+      if not tape.is_tensor(ys[i]) then
+        error(("checkpoint: expected the function to return tensors, got %s"):format(type(ys[i])), 0)
+      end
+    end
+    return ys, set, list
+  end
+  local ys, set, list = forward()
+  local _, _, outer = tape.sort(tape.start_at(ys, ys), set, start)   -- what f met on its way
+  local function back(dys)
+    local again, targets, mine = tape.with(true, forward)
+    for _, m in ipairs(outer) do targets[m] = true end
+    local met, seeds = {}, {}
+    for i = 1, again.n do
+      if dys[i] then met[#met + 1], seeds[#seeds + 1] = again[i], dys[i] end
+    end
+    local roots, grads = tape.start_at(met, seeds)
+    local order, live = tape.sort(roots, targets)
+    tape.run(order, live, grads, targets, tape.recording())
+    local out = {}
+    for i, target in ipairs(mine) do out[i] = grads[target[1]] or false end
+    for i, m in ipairs(outer) do out[#mine + i] = grads[m] or false end
+    return table.unpack(out)
+  end
+  local inputs = {}
+  for i, target in ipairs(list) do inputs[i] = node(target[2]) or false end
+  table.move(outer, 1, #outer, #inputs + 1, inputs)
+  for i = 1, ys.n do ys[i] = tape.detach(ys[i]) end
+  if #list + #outer == 0 then return table.unpack(ys, 1, ys.n) end
+  return tape.record_nodes(ys, back, inputs)
+end

@@ -1,0 +1,65 @@
+-- Linear equations, inverses, determinants.
+
+local core = require "fovea.core"
+
+return function(rules, tape)
+local record, raw, node, sum_to =
+  tape.record, tape.raw, tape.node, tape.sum_to
+
+local function T(x) return x:transpose(-2, -1) end
+
+local function column(x) return x:ndim() == 1 and x:unsqueeze(-1) or x end
+
+--- A X = B:  dB = A'^-1 dX,  dA = -dB X'.
+local function equation(solve_transposed, of_matrix)
+  return function(f, A, B, opt)
+    local X = raw(f, A, B, opt)
+    local sA, sB, tA, tB = { A:shape() }, { B:shape() }, A:dtype(), B:dtype()
+    return record(X, function(dX)
+      local x = #sB == 1 and X:unsqueeze(-1) or X
+      local dB = solve_transposed(A, #sB == 1 and dX:unsqueeze(-1) or dX, opt)
+      return node(A) and sum_to(of_matrix(-dB:matmul(T(x)), opt), sA, tA),
+             node(B) and sum_to(#sB == 1 and dB:squeeze(-1) or dB, sB, tB)
+    end, A, B)
+  end
+end
+
+rules.solve = equation(function(A, dX) return core.solve(T(A), dX) end, function(dA) return dA end)
+
+rules.triangular_solve = equation(function(A, dX, opt)
+  opt = opt or {}
+  return core.triangular_solve(A, dX, { upper = opt.upper, unit = opt.unit, transpose = not opt.transpose })
+end, function(dA, opt)
+  opt = opt or {}
+  if opt.transpose then dA = T(dA) end
+  local off = opt.unit and 1 or 0
+  return opt.upper and dA:triu(off) or dA:tril(-off)
+end)
+
+rules.inv = function(f, A)
+  local X = raw(f, A)
+  return record(X, function(dX) return -T(X):matmul(dX):matmul(T(X)) end, A)
+end
+
+local function scalar(x) return x:unsqueeze(-1):unsqueeze(-1) end
+rules.det = function(f, A)
+  local d = raw(f, A)
+  return record(d, function(dd) return T(core.inv(A)) * scalar(dd * d) end, A)
+end
+rules.logdet = function(f, A)
+  local sign, logabs = raw(f, A)
+  return sign, record(logabs, function(dl) return T(core.inv(A)) * scalar(dl) end, A)
+end
+
+--- Z = A+:  dA = -Z' dZ Z' + (1 - A Z) dZ' Z Z' + Z' Z dZ' (1 - Z A)
+rules.pinv = function(f, A, opt)
+  local Z = raw(f, A, opt)
+  return record(Z, function(dZ)
+    local Zt, dZt = T(Z), T(dZ)
+    local left, right = dZt:matmul(Z):matmul(Zt), Zt:matmul(Z):matmul(dZt)
+    return left - A:matmul(Z:matmul(left)) + right - right:matmul(Z):matmul(A) - Zt:matmul(dZ):matmul(Zt)
+  end, A)
+end
+
+rules.lstsq = function() error("lstsq: not differentiable; fv.pinv(A):matmul(B) is", 3) end
+end

@@ -1,0 +1,142 @@
+-- Matrix products, and sums of products by named dimensions. X' is the transpose over the
+-- last two dimensions, dX = dL/dX.
+
+local core = require "fovea.core"
+
+return function(rules, tape)
+local record, record_list, raw, node, fit, sum_to, method =
+  tape.record, tape.record_list, tape.raw, tape.node, tape.fit, tape.sum_to, tape.method
+
+local function T(x) return x:transpose(-2, -1) end
+local function like(x) return { dtype = x:dtype() } end
+
+--- dX = dZ Y' and dY = X' dZ; vectors are matrices with a size of 1. Where one matrix
+--- meets a batch, its gradient is one product over the whole batch.
+local function product(f, x, y)
+  local z = raw(f, x, y)
+  local fx, fy = fit(x, x), fit(y, y)
+  local nx, ny = method.ndim(x), method.ndim(y)
+  local a, b = fy and x, fx and y
+  local shape_x, shape_y = { method.shape(x) }, { method.shape(y) }
+  local dtype_x, dtype_y = method.dtype(x), method.dtype(y)
+  return record(z, function(dz)
+    if nx == 1 then dz = dz:unsqueeze(ny == 1 and -1 or -2) end
+    if ny == 1 then dz = dz:unsqueeze(-1) end
+    local dx, dy
+    if fx then
+      dx = dz:matmul(T(ny == 1 and b:unsqueeze(-1) or b))
+      dx = sum_to(nx == 1 and dx:squeeze(-2) or dx, shape_x, dtype_x)
+    end
+    if fy then
+      local X = nx == 1 and a:unsqueeze(-2) or a
+      if ny <= 2 and X:ndim() > 2 then
+        X, dz = X:reshape(-1, X:size(-1)), dz:reshape(-1, dz:size(-1))
+      end
+      dy = T(X):matmul(dz)
+      dy = sum_to(ny == 1 and dy:squeeze(-1) or dy, shape_y, dtype_y)
+    end
+    return dx, dy
+  end, x, y)
+end
+rules.matmul, rules.dot = product, product
+
+rules.outer = function(f, x, y)
+  local z = raw(f, x, y)
+  local column, row = method.unsqueeze, method.unsqueeze
+  local sx, sy, tx, ty = { method.shape(x) }, { method.shape(y) }, method.dtype(x), method.dtype(y)
+  return record(z, function(dz)
+    return node(x) and sum_to((dz * row(y, -2)):sum(-1), sx, tx),
+           node(y) and sum_to((dz * column(x, -1)):sum(-2), sy, ty)
+  end, x, y)
+end
+
+rules.trace = function(f, A)
+  local n, dtype = method.size(A, -1), method.dtype(A)
+  return record(raw(f, A), function(dy)
+    return dy:unsqueeze(-1):unsqueeze(-1) * core.eye(n, { dtype = dtype })
+  end, A)
+end
+
+--- The spec with a letter for every dimension: a list of strings for the operands, and the
+--- result's. Dimensions of '...' take letters nobody uses, from the last one.
+local function letters(spec, xs)
+  spec = spec:gsub("%s", "")
+  local left, right = spec:match("^(.-)%->(.*)$")
+  left = left or spec
+  local free = {}
+  for c in ("zyxwvutsrqponmlkjihgfedcbaZYXWVUTSRQPONMLKJIHGFEDCBA"):gmatch "." do
+    if not spec:find(c, 1, true) then free[#free + 1] = c end
+  end
+  local ins, most, i = {}, 0, 0
+  for term in (left .. ","):gmatch "(.-)," do
+    i = i + 1
+    if term:find("...", 1, true) then
+      local n = xs[i]:ndim() - (#term - 3)
+      most = math.max(most, n)
+      local dots = {}
+      for k = n, 1, -1 do dots[#dots + 1] = free[k] end
+      term = term:gsub("%.%.%.", table.concat(dots))
+    end
+    ins[i] = term
+  end
+  local dots = {}
+  for k = most, 1, -1 do dots[#dots + 1] = free[k] end
+  if right then right = right:gsub("%.%.%.", table.concat(dots))
+  else
+    local count, once = {}, {}
+    for c in left:gmatch "%a" do count[c] = (count[c] or 0) + 1 end
+    for c, n in pairs(count) do if n == 1 then once[#once + 1] = c end end
+    table.sort(once)
+    right = table.concat(dots) .. table.concat(once)
+  end
+  return ins, right, table.move(free, most + 1, #free, 1, {})
+end
+
+--- The gradient of operand i is the sum over all letters it does not have of dy and the
+--- other operands. A letter it has twice (a diagonal) meets an identity; one that nobody
+--- else has (it was summed) meets ones; sizes of 1 that were broadcast are widened first.
+rules.einsum = function(f, spec, ...)
+  local xs = { ... }
+  local y = raw(f, spec, ...)
+  local ins, out, free = letters(spec, xs)
+  local size, shapes, types = {}, {}, {}
+  for i, x in ipairs(xs) do
+    shapes[i], types[i] = { x:shape() }, x:dtype()
+    for k, n in ipairs(shapes[i]) do
+      local c = ins[i]:sub(k, k)
+      size[c] = math.max(size[c] or n, n == 1 and 0 or n)
+      if n == 0 then size[c] = 0 end
+    end
+  end
+  local function wide(x, term)
+    local shape = {}
+    for k = 1, #term do shape[k] = size[term:sub(k, k)] end
+    return x:expand(shape)
+  end
+  return record_list(y, function(dy)
+    local grads = {}
+    for i in ipairs(xs) do
+      if node(xs[i]) then
+        local terms, args, term, have = { out }, { dy }, "", {}
+        for j, x in ipairs(xs) do
+          if j ~= i then terms[#terms + 1], args[#args + 1] = ins[j], wide(x, ins[j]) end
+        end
+        local known, spare = table.concat(terms), 0
+        for c in ins[i]:gmatch "." do
+          if have[c] then
+            spare = spare + 1
+            terms[#terms + 1], args[#args + 1] = c .. free[spare], core.eye(size[c], like(dy))
+            c = free[spare]
+          elseif not known:find(c, 1, true) then
+            terms[#terms + 1], args[#args + 1] = c, core.ones(size[c], like(dy))
+          end
+          have[c], term = true, term .. c
+        end
+        local g = core.einsum(table.concat(terms, ",") .. "->" .. term, table.unpack(args))
+        grads[i] = sum_to(g, shapes[i], types[i])
+      end
+    end
+    return table.unpack(grads, 1, #xs)
+  end, xs)
+end
+end

@@ -1,0 +1,93 @@
+-- Sums, extremes and other functions of rows.
+
+local core = require "fovea.core"
+
+return function(rules, tape)
+local record, raw, shape_of, method =
+  tape.record, tape.raw, tape.shape_of, tape.method
+
+--- x's shape, the shape with the reduced dimensions kept as 1, how many elements meet in
+--- one, the dimensions, and the options of the call.
+local function reduced(x, ...)
+  local full = shape_of(x)
+  local kept, count, dims, opt = table.move(full, 1, #full, 1, {}), 1, {}, nil
+  for i = 1, select("#", ...) do
+    local d = select(i, ...)
+    if type(d) == "number" then dims[#dims + 1] = d < 0 and d + #full + 1 or d else opt = d end
+  end
+  if #dims == 0 then for d = 1, #full do dims[d] = d end end
+  for _, d in ipairs(dims) do count, kept[d] = count * full[d], 1 end
+  return { full = full, kept = kept, count = count, dims = dims, opt = opt or {} }
+end
+
+local function again(f, x, r)                 -- the same call, the dimensions kept
+  local args = table.move(r.dims, 1, #r.dims, 1, {})
+  args[#args + 1] = { keepdim = true }
+  return f(x, table.unpack(args))
+end
+
+--- y = f(x, dim..., opt); back(dy, x, y, r) has dy and y with the dimensions kept.
+local function reduction(name, back)
+  rules[name] = function(f, x, ...)
+    local y, r = raw(f, x, ...), reduced(x, ...)
+    return record(y, function(dy) return back(dy:reshape(r.kept), x, y:reshape(r.kept), r) end, x)
+  end
+end
+
+for name, mean in pairs { sum = false, mean = true } do
+  rules[name] = function(f, x, ...)
+    local r = reduced(x, ...)
+    return record(raw(f, x, ...), function(dy)
+      if mean then dy = dy / r.count end
+      return dy:reshape(r.kept):expand(r.full)
+    end, x)
+  end
+end
+
+local function centred(x, r)
+  return (x - again(method.mean, x, r)) * (1 / (r.count - (r.opt.correction or 1)))
+end
+reduction("var", function(dy, x, _, r) return dy * 2 * centred(x, r) end)
+reduction("std", function(dy, x, y, r) return dy * centred(x, r) / y end)
+reduction("logsumexp", function(dy, x, y) return dy * core.where(y:gt(-math.huge), (x - y):exp(), 0) end)
+
+--- Elements equal to the extreme share its gradient.
+local function share(dy, hit, r)
+  return core.where(hit, dy / again(method.sum, hit, r):to(dy:dtype()), 0)
+end
+for _, name in ipairs { "max", "min" } do
+  reduction(name, function(dy, x, y, r) return share(dy, x:eq(y), r) end)
+end
+
+reduction("norm", function(dy, x, y, r)
+  local p = r.opt.p or 2
+  if p == 1 then return dy * x:sign() end
+  if p == 2 then return core.where(y:gt(0), dy * x / y, 0) end
+  return share(dy, x:abs():eq(y), r) * x:sign()
+end)
+
+--- The product of the others: with one zero it is that zero's alone, with more it is 0.
+reduction("prod", function(dy, x, _, r)
+  local zero = x:eq(0)
+  local others = core.where(zero, 1, x)
+  local p, n = again(method.prod, others, r), again(method.sum, zero, r)
+  return dy * core.where(n:eq(0), p / others, core.where(core.logical_and(zero, n:eq(1)), p, 0))
+end)
+
+local function last(x, dim) return dim or method.ndim(x) end
+rules.softmax = function(f, x, dim)
+  local y, d = raw(f, x, dim), last(x, dim)
+  return record(y, function(dy)
+    local z = dy * y
+    return z - y * z:sum(d, { keepdim = true })
+  end, x)
+end
+rules.log_softmax = function(f, x, dim)
+  local y, d = raw(f, x, dim), last(x, dim)
+  return record(y, function(dy) return dy - y:exp() * dy:sum(d, { keepdim = true }) end, x)
+end
+rules.cumsum = function(f, x, dim)
+  local d = last(x, dim)
+  return record(raw(f, x, dim), function(dy) return dy:flip(d):cumsum(d):flip(d) end, x)
+end
+end

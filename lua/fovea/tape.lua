@@ -1,0 +1,379 @@
+--- fv.grad(f) -> function: the gradient of a function with a scalar result
+--- fv.grad(f)(x, ...) calls f(x, ...) and returns the gradient of its result with respect to
+--- each f32 or f64 tensor among the arguments, in order, then the result itself. Other
+--- arguments pass through. Ordinary Lua in f is differentiated as it ran: loops, branches,
+--- closures. Gradients nest: fv.grad(function(x) return (fv.grad(f)(x)):sum() end).
+--- Example: fv.grad(function(x) return (x * x):sum() end)(fv.tensor({1, 2}))
+--- fv.value_and_grad(f) -> function: fv.grad with the result first: value, gradient, ...
+--- fv.vjp(f, xs, seed?) -> gradients, result: seed' times the Jacobian of f at the list xs
+--- gradients is a list with an entry for each of xs (false for what is no f32 or f64 tensor);
+--- seed has the shape of f's result and may be left out where that is a scalar.
+--- fv.jvp(f, xs, vs) -> tangent, result: the Jacobian of f at the list xs times the list vs
+--- The derivative of fv.vjp by its seed, which is linear: two backward passes. Raises where f
+--- uses an operator of fv.ops, whose gradient has no gradient of its own.
+--- fv.no_grad(f, ...) -> results of f: calls f(...) with nothing recorded
+--- Parameters may be changed in place there.
+
+-- A tensor that a gradient can flow to has a node: { back, serial, node of input 1, ... }.
+-- back(dy) takes the gradient of the result and returns those of the inputs; false is none.
+-- The nodes of a call with several results are { pick, serial, node of the call, i }; the
+-- back of the call then takes the list of their gradients. Nodes hang on their tensors
+-- alone, so a graph that nobody holds is garbage.
+
+local core = require "fovea.core"
+local taping = core.taping
+local raw, track, node, same = taping.raw, taping.track, taping.node, taping.same
+local real = { f32 = true, f64 = true }
+
+local on, count = false, 0
+
+local function switch(v)
+  local was = on
+  on = v
+  taping.tape(v)
+  return was
+end
+
+local function restore(was, good, ...)
+  switch(was)
+  if not good then error(..., 0) end
+  return ...
+end
+
+--- f(...) with the tape on or off.
+local function with(v, f, ...) return restore(switch(v), pcall(f, ...)) end
+
+local meta = getmetatable(core.empty(0))
+local method = meta.methods
+local function is_tensor(x) return type(x) == "userdata" and getmetatable(x) == meta end
+local function is_real(x) return is_tensor(x) and real[x:dtype()] or false end
+
+-- ---- recording ----
+
+--- Gives y the node of a call whose inputs were a, b, c; returns y.
+local function record(y, back, a, b, c)
+  count = count + 1
+  if b == nil then return track(y, { back, count, node(a) }) end
+  return track(y, { back, count, node(a) or false, node(b) or false, c ~= nil and node(c) or false })
+end
+
+local function pick() end     -- marks a node of one result among several
+local function leaf() end     -- marks a node that keeps its gradient
+
+--- The same for several results, which it returns one by one, and a list of input nodes.
+local function record_nodes(y, back, inputs)
+  count = count + 1
+  local n = { back, count, table.unpack(inputs) }
+  if is_tensor(y) then return track(y, n) end
+  for i, out in ipairs(y) do
+    if is_real(out) then track(out, { pick, count, n, i }) end
+  end
+  return table.unpack(y)
+end
+
+local function record_list(y, back, inputs)
+  local nodes = {}
+  for i = 1, #inputs do nodes[i] = node(inputs[i]) or false end
+  return record_nodes(y, back, nodes)
+end
+
+-- ---- going back ----
+
+--- Nodes that lead from the roots to a target, inputs first, and the nodes older than
+--- 'start' that were met. Targets and older nodes are not entered; without targets, leaves
+--- are the targets.
+local function sort(roots, targets, start)
+  local order, live, outer, stack, top = {}, {}, {}, {}, 0
+  for _, n in ipairs(roots) do top = top + 1; stack[top] = n end
+  while top > 0 do
+    local n = stack[top]
+    local state = live[n]
+    if state == nil then
+      local stop
+      if targets then stop = targets[n] else stop = n[1] == leaf end
+      if stop then
+        live[n], order[#order + 1], top = true, n, top - 1
+      elseif start and n[2] <= start then
+        live[n], outer[#outer + 1], top = false, n, top - 1
+      else
+        live[n] = 0                                    -- entered, inputs first
+        local last = n[1] == pick and 3 or #n
+        for k = 3, last do
+          local m = n[k]
+          if m and live[m] == nil then top = top + 1; stack[top] = m end
+        end
+      end
+    else
+      top = top - 1
+      if state == 0 then
+        local any = false
+        for k = 3, n[1] == pick and 3 or #n do any = any or n[k] and live[n[k]] end
+        live[n] = any or false
+        if any then order[#order + 1] = n end
+      end
+    end
+  end
+  return order, live, outer
+end
+
+local function used()
+  error("backward: this part of the graph was used up by an earlier backward pass; "
+     .. "give that one {retain_graph=true}", 0)
+end
+
+--- Adds d to what reached node m. A function d(buffer) adds to part of a tensor of zeros
+--- that it makes unless given one: many slices of one tensor share the buffer.
+local function add(grads, owned, m, d)
+  local g = grads[m]
+  if type(d) == "function" then
+    if g and not owned[m] then g = g:clone() end
+    grads[m], owned[m] = d(g), true
+  elseif not g then
+    grads[m] = d
+  elseif owned[m] then
+    g:add_(d)
+  else
+    grads[m] = g + d
+    owned[m] = not on
+  end
+end
+
+--- Runs the sorted graph backward from grads[root]; returns the gradients of the targets.
+local function run(order, live, grads, targets, keep)
+  local owned = {}
+  for i = #order, 1, -1 do
+    local n = order[i]
+    local g, back = grads[n], n[1]
+    if g == nil or targets and targets[n] then goto continue end
+    grads[n] = nil
+    if back == leaf then
+      local old = n.grad
+      n.grad = old and old + g or on and g or g:clone()
+    elseif back == pick then
+      local m = n[3]
+      local list = grads[m] or {}
+      list[n[4]], grads[m] = g, list
+    else
+      local d = { back(g) }
+      if not keep then n[1] = used end
+      for k = 3, #n do
+        local m = n[k]
+        if m and d[k - 2] and live[m] then add(grads, owned, m, d[k - 2]) end
+      end
+    end
+    ::continue::
+  end
+  return grads
+end
+
+--- The seed of a backward pass from y.
+local function seed_of(y, seed, who)
+  if seed == nil then
+    if y:numel() ~= 1 then
+      error(("%s: expected a scalar, got (%s); give a seed of that shape"):format(who,
+            table.concat({ y:shape() }, ",")), 0)
+    end
+    return core.ones({ y:shape() }, { dtype = y:dtype() })
+  end
+  if not same(y, seed) then
+    error(("%s: seed: expected %s (%s) like the result"):format(who, y:dtype(),
+          table.concat({ y:shape() }, ",")), 0)
+  end
+  return seed
+end
+
+-- ---- methods of tensors ----
+
+local function detach(x) return raw(method.expand, x, { x:shape() }) end
+
+local function requires_grad(x, flag)
+  if not is_real(x) then
+    error(("requires_grad: expected an f32 or f64 tensor, got %s"):format(is_tensor(x) and x:dtype() or type(x)), 2)
+  end
+  if flag == false then return track(x, nil) end
+  switch(true)
+  if node(x) then return x end
+  count = count + 1
+  return track(x, { leaf, count })
+end
+
+local function backward(y, seed, opt)
+  if type(seed) == "table" then seed, opt = nil, seed end
+  for key in pairs(opt or {}) do
+    if key ~= "create_graph" and key ~= "retain_graph" then
+      error("backward: unknown option '" .. tostring(key) .. "': create_graph, retain_graph", 2)
+    end
+  end
+  local create = opt and opt.create_graph or false
+  local n = node(y)
+  if not n then error("backward: nothing that requires a gradient leads to this tensor", 2) end
+  local order, live = sort { n }
+  with(create, run, order, live, { [n] = seed_of(y, seed, "backward") }, nil,
+       create or opt and opt.retain_graph)
+end
+
+-- ---- functions ----
+
+local function straight(dy) return dy end
+
+--- Arguments with each real tensor replaced by one that has a node of its own, a child of
+--- the old one's; also the set and the list of these nodes, and whether any had a parent.
+local function alias(args, n)
+  local xs, set, list, outer = {}, {}, {}, false
+  for i = 1, n do
+    local x = args[i]
+    xs[i] = x
+    if is_real(x) then
+      local parent = node(x)
+      count = count + 1
+      local mine = { straight, count, parent }
+      xs[i] = track(detach(x), mine)
+      set[mine], list[#list + 1], outer = true, { mine, x, i }, outer or parent ~= nil
+    end
+  end
+  return xs, set, list, outer
+end
+
+--- The gradient that reached a target, a tensor of its own.
+local function reached(grads, target)
+  local g, x = grads[target[1]], target[2]
+  if not g then return core.zeros({ x:shape() }, { dtype = x:dtype() }) end
+  return on and g or g:clone()
+end
+
+--- Calls f with the tape on; returns its n results, or all of them.
+local function call(who, f, xs, n, results)
+  local ys = table.pack(with(true, f, table.unpack(xs, 1, n)))
+  ys.n = results or ys.n
+  for i = 1, ys.n do
+    if not is_real(ys[i]) then
+      error(("%s: expected the function to return a tensor (f32 or f64), got %s"):format(who,
+            is_tensor(ys[i]) and ys[i]:dtype() or type(ys[i])), 0)
+    end
+  end
+  return ys
+end
+
+--- Nodes of the tensors ys and the gradients 'seeds' that start there.
+local function start_at(ys, seeds)
+  local roots, grads = {}, {}
+  for i = 1, #ys do
+    local n = node(ys[i])
+    if n then roots[#roots + 1], grads[n] = n, grads[n] and grads[n] + seeds[i] or seeds[i] end
+  end
+  return roots, grads
+end
+
+--- Calls f on aliases of args; returns the gradients of its results, weighted with 'seeds',
+--- by argument, the list of the results, and the targets.
+local function differentiate(who, f, args, n, seeds)
+  local start, outside = count, on
+  local xs, set, list, outer = alias(args, n)
+  local ys = call(who, f, xs, n, not seeds and 1 or nil)
+  local from = {}
+  for i = 1, ys.n do
+    from[i] = seed_of(ys[i], seeds and seeds[i], who)
+    outer = outer or node(from[i]) ~= nil
+  end
+  local roots, grads = start_at({ table.unpack(ys, 1, ys.n) }, from)
+  local order, live, old = sort(roots, set, start)
+  local create = outside and (outer or #old > 0)    -- something outside differentiates this
+  local result = {}
+  with(create, function()
+    run(order, live, grads, set, create)
+    for _, target in ipairs(list) do result[target[3]] = reached(grads, target) end
+  end)
+  for i = 1, ys.n do ys[i] = create and ys[i] or detach(ys[i]) end
+  return result, ys, list
+end
+
+local function gradients(who, f, ...)
+  local result, ys, list = differentiate(who, f, { ... }, select("#", ...))
+  local out = {}
+  for i, target in ipairs(list) do out[i] = result[target[3]] end
+  return out, ys[1]
+end
+
+local function grad(f)
+  return function(...)
+    local out, y = gradients("grad", f, ...)
+    out[#out + 1] = y
+    return table.unpack(out)
+  end
+end
+
+local function value_and_grad(f)
+  return function(...)
+    local out, y = gradients("value_and_grad", f, ...)
+    return y, table.unpack(out)
+  end
+end
+
+local function listed(x) return is_tensor(x) and { x } or x end
+
+local function vjp(f, xs, seed)
+  xs = listed(xs)
+  local result, ys = differentiate("vjp", f, xs, #xs, listed(seed) or {})
+  for i = 1, #xs do result[i] = result[i] or false end
+  return result, table.unpack(ys, 1, ys.n)
+end
+
+--- With u the seeds, s(u) = sum_i <vjp(u)_i, vs_i> is linear; its gradient is the tangent.
+local function jvp(f, xs, vs)
+  xs, vs = listed(xs), listed(vs)
+  local start, outside = count, on
+  local s, ys, ulist, uset
+  with(true, function()
+    local inner, set, list = alias(xs, #xs)
+    ys = call("jvp", f, inner, #xs)
+    local zeros, us = {}
+    for i, y in ipairs(ys) do zeros[i] = core.zeros({ y:shape() }, { dtype = y:dtype() }) end
+    us, uset, ulist = alias(zeros, ys.n)
+    local roots, grads = start_at(ys, us)
+    local order, live = sort(roots, set, start)
+    run(order, live, grads, set, true)
+    for _, target in ipairs(list) do
+      local g, v = grads[target[1]], vs[target[3]]
+      if not same(target[2], v) then
+        error(("jvp: vs[%d]: expected the shape and dtype of xs[%d]"):format(target[3], target[3]), 0)
+      end
+      if g then
+        local part = (g * v):sum()
+        s = s and s + part or part
+      end
+    end
+  end)
+  local roots, grads = start_at({ s }, s and { seed_of(s) } or {})
+  local order, live, old = sort(roots, uset, start)
+  local create, tangents = outside and #old > 0, {}
+  with(create, function()
+    run(order, live, grads, uset, create)
+    for i, target in ipairs(ulist) do tangents[i] = reached(grads, target) end
+  end)
+  for i = 1, ys.n do ys[i] = create and ys[i] or detach(ys[i]) end
+  if ys.n == 1 then return tangents[1], ys[1] end
+  return tangents, { table.unpack(ys, 1, ys.n) }
+end
+
+local function no_grad(f, ...) return with(false, f, ...) end
+
+-- ---- the hook ----
+
+local rules, names = require "fovea.gradients" {
+  record = record, record_list = record_list, record_nodes = record_nodes, is_tensor = is_tensor, is_real = is_real,
+  with = with, recording = function() return on end
+}
+
+local function unknown(f)
+  return function() error((names[f] or "function") .. ": not differentiable: no gradient rule", 3) end
+end
+
+taping.tape(false, function(f, ...) return (rules[f] or unknown(f))(f, ...) end)
+
+return {
+  grad = grad, value_and_grad = value_and_grad, vjp = vjp, jvp = jvp, no_grad = no_grad,
+  requires_grad = requires_grad, backward = backward, detach = detach, rules = rules, names = names,
+  record = record, record_list = record_list, record_nodes = record_nodes, with = with, alias = alias, sort = sort, run = run,
+  start_at = start_at, is_tensor = is_tensor, is_real = is_real,
+  recording = function() return on end, serial = function() return count end
+}
