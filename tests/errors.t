@@ -64,4 +64,23 @@ raises("rng has no method 'strem' %(did you mean 'stream'%?%)", "of a rng", func
 raises("stream has no method 'nomral' %(did you mean 'normal'%?%)", "of a stream",
        function() fv.rng(1):stream "x":nomral(3) end)
 
+-- what is chosen by name
+local nan = 0 / 0
+raises("favor: x: expected one tensor %(%.%.%., n, d%), got integer", "a map of a number", fv.map("favor", { dim = 8 }), 3)
+raises("got no value", "of nothing", fv.map("elu1"))
+raises("got more", "of two things", fv.map("elu1"), x, x)
+raises("favor: x: expected f32 or f64, got i64", "of integers", fv.map("favor", { dim = 8 }), x:to "i64")
+raises("favor: cost: expected a table of sizes, got nil", "a cost of nothing", function()
+  fv.map("favor", { dim = 8 }):cost()
+end)
+raises("option 'scale': expected a number, got %-?nan", "NaN is no option there either", fv.map, "elu1", { scale = nan })
+raises("expected a word of letters", "a name with a space", fv.map.register, { name = "a b", doc = "", build = print })
+fv.map.register { name = "void", doc = "", build = function() end }
+raises("map 'void': its build returned nothing", "a build that forgets to return", fv.map, "void")
+fv.map.register { name = "three", doc = "", build = function() return { call = function() return 3 end } end }
+raises("map 'three': its call returned a integer", "a map that gives no tensor", fv.map("three"), x)
+raises("'map': expected a function that returns a tensor, got integer", "a function that gives no tensor",
+       fv.attention("linear", { map = function() return 3 end }), x, x, x)
+raises("#2 to 'softmax' %(y: expected a tensor, got integer%)", "a kernel of a number", fv.kernel "softmax", x, 3)
+
 tap.done()

@@ -43,6 +43,31 @@ tap.ok(text:find "no experiment at" and not text:find "traceback", "a missing ex
 text = sh(exe .. " run experiments/kernel_comparison --drawz=3")
 tap.ok(text:find "unknown option '%-%-drawz=3'", "experiments refuse unknown options", "%s", text)
 
+text = sh(exe .. " run experiments/kernel_comparison --drawz=3")
+tap.ok(text:find "did you mean '%-%-draws'", "and name the nearest", "%s", text)
+text = sh(exe .. " run experiments/kernel_comparison --out=" .. write("taken", "mine"))
+tap.ok(text:find "^fovea: cannot write the results: mkdir: [^\n]*taken: [%w ]+\n$", "a folder that is a file", "%s", text)
+is(exe .. " run --help", "usage: fovea run experiment [--name=value ...]\n       fovea run experiment --help\n",
+   "run tells how it is used")
+for _, v in ipairs { "FOVEA_THREADS=0", "FOVEA_THREADS=2x", "FOVEA_THREADS=999", "FOVEA_ISA=nonsense" } do
+  text = sh("env " .. v .. " " .. exe .. " -e ''")
+  tap.ok(text:find("fovea: " .. v:match "[%w_]+" .. ": expected [^\n]*, got '" .. v:match "=(.*)" .. "'\n$"),
+         v .. " is refused", "%s", text)
+end
+is("env FOVEA_THREADS=3 FOVEA_ISA=base " .. exe .. " -e 'print(fv.threads(), fv.isa())'", "3\tbase\n",
+   "what the environment asks for is done")
+
+-- results appear whole or not at all
+local results = require "fovea.results"
+tap.raises("cannot write", "a folder that is not there", results.write, dir .. "/none/x.csv", "text")
+tap.raises("no", "what fails half way", results.whole, dir .. "/half.csv", function(path)
+  assert(io.open(path, "w")):write("half"):close()
+  error("no", 0)
+end)
+tap.is(sh("ls " .. dir .. " | grep half"), "", "leaves nothing")
+results.write(dir .. "/whole.csv", "text")
+tap.is(sh("cat " .. dir .. "/whole*"), "text", "what is written is there, and alone")
+
 -- Ctrl-C: the script catches the error, then works on in the same process
 local function interrupted(body, name)
   local script = write("i.lua", ([[
@@ -77,6 +102,11 @@ if os.execute "command -v script >/dev/null 2>&1" then
   tap.ok(shown:find "v: expected a tensor, got no value", "a wrong call says what is missing")
   local h = io.open(dir .. "/history")
   tap.ok(h and h:read "a":find "x:sum", "history is kept")
+  write("typed", "fv.zeros(-1)\n?nosuch\nfv.nosuch\nlocal function f() x() end\nf()\n")
+  shown = sh(("FOVEA_HISTORY=%s/history TERM=dumb script -qec %s /dev/null < %s/typed"):format(dir, exe, dir))
+  local _, traces = shown:gsub("stack traceback", "")
+  tap.is(traces, 1, "a traceback only where functions of the user's were called")
+  tap.ok(shown:find "\nhelp: nothing is named 'nosuch'", "?name that is unknown is one line", "%s", shown)
 else
   print "# no script(1): the prompt is not driven"
 end

@@ -65,7 +65,7 @@ fv.map.register {
   build = function(opt) return { call = function(_, x) return x * opt.factor end } end
 }
 local phi = fv.map("twice", { factor = 3 })
-tap.is(phi(5), 15, "a registered entry is made and called")
+tap.is(phi(fv.tensor { 5 }):item(), 15, "a registered entry is made and called")
 tap.is(tostring(phi), "map twice {factor=3}\nDoubles.", "an object shows its options and its line of doc")
 tap.ok(phi.name == "twice" and phi.caps.nonneg and phi.caps.linear_in_v and phi.options.factor == 3
        and phi.kind == "map", "an object answers what it is")

@@ -11,6 +11,7 @@ local grid = require "fovea.grid"
 local plot = require "fovea.plot"
 local progress = require "fovea.progress"
 local report = require "fovea.report"
+local results = require "fovea.results"
 local stats = require "fovea.stats"
 local words = require "words"
 
@@ -87,7 +88,7 @@ local function row_kl(logA, A, B)
 end
 
 local function measure(attend, p)
-  local times, o, info = {}, nil, nil
+  local times, o, info = {}
   repeat   -- at least three times, but once is enough for what takes long
     local t = fv.clock()
     o, info = attend(p.q, p.k, p.v)
@@ -190,14 +191,6 @@ local function figure(rows, lengths, uniform)
   return plot { title = "Softmax attention approximated on real text", panels = panels }
 end
 
-local function write(path, text)
-  local f, err = io.open(path, "wb")
-  if not f then error("cannot write the results: " .. err, 0) end
-  local good, why = f:write(text)
-  if good then good, why = f:close() end
-  if not good then error("cannot write the results: " .. path .. ": " .. why, 0) end
-end
-
 local reading = [[
 Reading. 'rel. error' is |O' - O| / |O| of the attention output against exact softmax attention; 'row KL' the mean
 over queries of KL(exact weights || approximate weights); 'skill' is 1 - (error / error of uniform averaging)^2: at 0 a
@@ -224,9 +217,7 @@ return {
       error(("--text: '%s' is too short: %d words, %d of them different; expected at least 512 and %d")
         :format(path, #ids, #kept, 2 * DIM), 0)
     end
-    fv.mkdir(opt.out)   -- before the work, so that nothing computed is lost
-    write(opt.out .. "/.probe", "")
-    os.remove(opt.out .. "/.probe")
+    results.folder(opt.out)
     local root = fv.rng(opt.seed)
     local Q, K = words.factors(words.ppmi(ids, #kept, 5), DIM, root:stream "svd")
     local lengths = {}
@@ -253,7 +244,7 @@ return {
     print(reading)
     print("\n" .. setting)
     local csv = opt.out .. "/results.csv"
-    write(csv, g:csv { "n", "method", "budget", "passages", "draws", "err", "err_lo", "err_hi", "kl", "kl_lo",
+    results.write(csv, g:csv { "n", "method", "budget", "passages", "draws", "err", "err_lo", "err_hi", "kl", "kl_lo",
                        "kl_hi", "skill", "neg", "ms", "ms_lo", "ms_hi", "path" })
     local fig = figure(rows, lengths, uniform)
     fig:save(opt.out .. "/error.png")
@@ -265,7 +256,7 @@ return {
     page:table(g)
     page:heading "Setting"
     page:pre(setting)
-    write(opt.out .. "/report.html", page:html())
+    results.write(opt.out .. "/report.html", page:html())
     print(("\nresults  %s\nfigure   %s/error.png\nreport   %s/report.html"):format(csv, opt.out, opt.out))
   end,
 }

@@ -79,7 +79,7 @@ end
 
 local function method(m)
   local note = m.grad == "view" and "\n  a view: shares its elements" or ""
-  return m.sig .. "\n" .. m.doc .. note
+  return m.sig .. "\n" .. m.doc:gsub("%s+$", "") .. note
 end
 
 local function factory(r)
@@ -129,9 +129,10 @@ local function overview()
   return table.concat(out, "\n")
 end
 
---- Pages for a name, and every name that has one.
+--- Pages for a name, and every name that has one.  A function and a method of one
+--- documentation share a page.
 local function pages(name)
-  local found, names = {}, {}
+  local found, names, methods = {}, {}, {}
   local function try(key, make, thing)
     if key == name then found[#found + 1] = make(thing) end
     names[#names + 1] = key
@@ -149,8 +150,14 @@ local function pages(name)
     if op.kind ~= "sampler" then try(key, operator, op) end
   end
   for _, group in ipairs(sorted(core.docs)) do
-    for key, m in pairs(core.docs[group]) do try(key, method, m) end
+    for key, m in pairs(core.docs[group]) do
+      local last = methods[#methods]
+      if key ~= name then names[#names + 1] = key
+      elseif last and last.doc == m.doc then last.sig = last.sig .. "\n" .. m.sig
+      else methods[#methods + 1] = { sig = m.sig, doc = m.doc, grad = m.grad } end
+    end
   end
+  for _, m in ipairs(methods) do found[#found + 1] = method(m) end
   return found, names
 end
 

@@ -126,7 +126,8 @@ local function accept(o, v)
     end
     if want == "any" or want == t or (want == "number" and t == "integer")
        or (want == "table" and type(v) == "table") then
-      if type(v) == "number" and not ((not o.lo or v >= o.lo) and (not o.hi or v <= o.hi)) then return nil end
+      local least, most = o.lo or -math.huge, o.hi or math.huge
+      if type(v) == "number" and not (v >= least and v <= most) then return nil end   -- NaN too
       if not o.choices or type(v) ~= "string" then return v end
       for _, c in ipairs(o.choices) do if c == v then return v end end
       return nil

@@ -6,6 +6,8 @@
 ---
 --- The gnuplot script, data inside, is kept beside each figure as a record.
 
+local results = require "fovea.results"
+
 local plot = {}
 plot.__index = plot
 
@@ -73,16 +75,17 @@ function plot:save(path)
   if not path:find "%.png$" and not path:find "%.svg$" then
     error(("plot: cannot save '%s': expected a path that ends in .png or .svg"):format(path), 2)
   end
-  local gp = path:gsub("%.%w+$", path:find "svg$" and ".svg.gp" or ".gp")
-  local f, err = io.open(gp, "w")
-  if not f then error("plot: cannot write " .. err, 2) end
-  f:write(script(self, path))
-  f:close()
-  local pipe = io.popen("gnuplot '" .. gp:gsub("'", "'\\''") .. "' 2>&1")
-  local text = pipe:read "a"
-  if not pipe:close() then
-    error("plot: gnuplot failed (is it installed? Debian: gnuplot-nox): " .. text, 2)
-  end
+  local good, err = pcall(results.whole, path, function(temporary)
+    local draft = temporary .. ".gp"
+    results.write(draft, script(self, temporary))
+    local pipe = io.popen("gnuplot '" .. draft:gsub("'", "'\\''") .. "' 2>&1")
+    local text = pipe:read "a"
+    local drawn = pipe:close()
+    os.remove(draft)
+    if not drawn then error("gnuplot failed (is it installed? Debian: gnuplot-nox): " .. text, 0) end
+  end)
+  if not good then error("plot: " .. err, 2) end
+  results.write(path:gsub("%.%w+$", path:find "svg$" and ".svg.gp" or ".gp"), script(self, path))
   return path
 end
 

@@ -22,6 +22,12 @@ local function draw(opt, m)
   return fv.sample(opt.sampler, { rows = m, dim = opt.dim, seed = opt.seed, dtype = "f64" }):to("f32")
 end
 
+local function real(name, x)
+  if x:dtype() ~= "f32" and x:dtype() ~= "f64" then
+    error(("%s: x: expected f32 or f64, got %s"):format(name, x:dtype()), 0)
+  end
+end
+
 local function misfit(name, dim, x)
   error(("%s: x: expected (..., n, dim=%d), got (%s)"):format(name, dim,
         table.concat({ x:shape() }, ",")), 0)
@@ -52,6 +58,7 @@ function projection.map(opt, name, pairs, op, features)
   end
   opt.scale = opt.scale or opt.dim ^ -0.25
   local function scaled(x)
+    real(name, x)
     if x:ndim() < 1 or x:size(-1) ~= opt.dim then misfit(name, opt.dim, x) end
     return opt.scale == 1 and x or x * opt.scale, W:to(x:dtype())
   end
@@ -77,6 +84,7 @@ end
 function projection.plain(opt, name, per, op, features, cost)
   local object = { dim = opt.dim or false, features = opt.dim and opt.dim * per or false }
   function object.call(_, x)
+    real(name, x)
     if opt.dim and (x:ndim() < 1 or x:size(-1) ~= opt.dim) then misfit(name, opt.dim, x) end
     return features(opt.scale == 1 and x or x * opt.scale)
   end

@@ -53,6 +53,9 @@ local function prepare(entry, kind, extra, common, level)
       error(("%s: field '%s': expected a %s, got %s"):format(who, field, want, type(value)), level)
     end
   end
+  if not entry.name:find "^[%a_][%w_]*$" then
+    error(("%s: field 'name': expected a word of letters, digits and _"):format(who), level)
+  end
   local own = options.declare(entry.options or {}, who, level + 1)
   local e = { options = options.join(common, own), kind = kind, caps = {} }
   for word in (entry.caps or ""):gmatch("%S+") do e.caps[word] = true end
@@ -99,8 +102,13 @@ local function face(object, entry, values, spec)
   object.kind, object.name, object.doc, object.ref = entry.kind, entry.name, entry.doc, entry.ref or ""
   object.caps, object.options = object.caps or entry.caps, values
   object.entry, object.spec = entry, spec
-  object.cost = object.cost or function()
-    error(("%s '%s' has no cost function"):format(entry.kind, entry.name), 2)
+  local cost = object.cost
+  object.cost = function(self, sizes)
+    if not cost then error(("%s '%s' has no cost function"):format(entry.kind, entry.name), 2) end
+    if type(sizes) ~= "table" then
+      error(("%s: cost: expected a table of sizes, got %s"):format(entry.name, options.type(sizes)), 2)
+    end
+    return cost(self, sizes)
   end
   return setmetatable(object, { __index = missing, __tostring = tostring_, __call = object.call and call,
                                 __name = "fovea." .. entry.kind })
@@ -188,6 +196,9 @@ function registry.new(def)
     local values = options.read(spec, given, entry.name, level)
     if def.prepare then def.prepare(values, entry.name, level) end
     local object = entry.build(values, entry.name)
+    if object == nil then
+      error(("%s '%s': its build returned nothing"):format(entry.kind, entry.name), level)
+    end
     if type(object) ~= "table" or getmetatable(object) then return object end
     if def.finish then def.finish(object, entry) end
     return face(object, entry, values, spec)

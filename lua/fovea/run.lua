@@ -43,8 +43,9 @@ local function parse(args, path, options)
     if not name then name, value = a:match "^%-%-([%w_%-]+)$", "true" end
     local o = known[name]
     if not o then
-      error(("%s: unknown option '%s': expected --name=value with name one of %s"):format(path, a,
-        table.concat(names, ", ")), 0)
+      local near = name and require "fovea.options".nearest(name, names)
+      error(("%s: unknown option '%s'%s: expected --name=value with name one of %s"):format(path, a,
+        near and (" (did you mean '--%s'?)"):format(near) or "", table.concat(names, ", ")), 0)
     end
     local v = convert[o.type](value)
     if v == nil then
@@ -56,6 +57,10 @@ local function parse(args, path, options)
 end
 
 return function(path, ...)
+  if path == "--help" or path == "-h" then
+    print "usage: fovea run experiment [--name=value ...]\n       fovea run experiment --help"
+    return
+  end
   if not path then error("run: expected the path of an experiment", 0) end
   local file = is_file(path .. "/run.lua") and path .. "/run.lua" or path
   if not is_file(file) then

@@ -14,7 +14,7 @@ end
 function session.compile(src)
   local name = src:match "^%s*%?%s*([%w_.]*)%s*$" or src:match "^%s*([%w_.]+)%s*%?%s*$"
   if name then
-    return function() require("fovea").help(name ~= "" and name or nil) end, true
+    return function() return require("fovea").help(name ~= "" and name or nil) end, true
   end
   local mute = src:find ";%s*$" ~= nil
   local f = load("return " .. src:gsub(";%s*$", ""), "=prompt", "t")

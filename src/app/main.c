@@ -19,11 +19,13 @@ static void search (lua_State *L) {
   char exe[PATH_MAX];
   ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
   exe[n > 0 ? n : 0] = '\0';
-  char *slash = strrchr(exe, '/');
-  if (slash) *slash = '\0';
+  for (int i = 0; i < 2; i++) {        /* the folder above the executable's */
+    char *slash = strrchr(exe, '/');
+    if (slash) *slash = '\0';
+  }
   lua_getglobal(L, "package");
-  lua_pushfstring(L, "%s/../lua/?.lua;%s/../lua/?/init.lua;%s/../share/lua/5.4/?.lua;"
-                  "%s/../share/lua/5.4/?/init.lua;", exe, exe, exe, exe);
+  lua_pushfstring(L, "%s/lua/?.lua;%s/lua/?/init.lua;%s/share/lua/5.4/?.lua;"
+                  "%s/share/lua/5.4/?/init.lua;", exe, exe, exe, exe);
   lua_getfield(L, -2, "path");
   lua_concat(L, 2);
   lua_setfield(L, -2, "path");
@@ -57,10 +59,24 @@ static bool placed (const char *text) {
   return false;
 }
 
-/* A message without a place in the code is meant for the user as it is. */
+/* Whether 'text' names a place in Fovea's own Lua files. */
+static bool ours (const char *text) {
+  return strstr(text, "/lua/fovea/") || strstr(text, "/lua/5.4/fovea/");
+}
+
+/* Whether a function of the user's is running, not just the main chunk. */
+static bool nested (lua_State *L) {
+  lua_Debug ar;
+  for (int level = 1; lua_getstack(L, level, &ar); level++)
+    if (lua_getinfo(L, "S", &ar) && strcmp(ar.what, "Lua") == 0 && !ours(ar.source)) return true;
+  return false;
+}
+
+/* A message without a place in the code is meant for the user as it is, and
+ * the main chunk's line is in the message: only functions need a traceback. */
 static int traceback (lua_State *L) {
   const char *text = luaL_tolstring(L, 1, NULL);
-  if (placed(text)) luaL_traceback(L, L, text, 1);
+  if (placed(text) && (ours(text) || nested(L))) luaL_traceback(L, L, text, 1);
   return 1;
 }
 

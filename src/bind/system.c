@@ -4,10 +4,13 @@
 #include "tensor/blas.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define VERSION "0.1.0"
+
+enum { MOST_THREADS = 256 };   /* as pool.c has it */
 
 static int now (lua_State *L) {
   lua_pushnumber(L, fov_clock());
@@ -18,8 +21,9 @@ static int threads (lua_State *L) {
   lua_pushinteger(L, fov_threads());
   if (!lua_isnoneornil(L, 1)) {
     lua_Integer n = luaL_checkinteger(L, 1);
-    luaL_argcheck(L, n >= 1 && n <= 256, 1, lua_pushfstring(L, "expected 1 to 256, got %I",
-                                                            (LUAI_UACINT)n));
+    if (n < 1 || n > MOST_THREADS)
+      luaL_argerror(L, 1, lua_pushfstring(L, "expected 1 to %d, got %I", MOST_THREADS,
+                                          (LUAI_UACINT)n));
     fov_set_threads((int)n);
   }
   return 1;
@@ -116,7 +120,27 @@ static const fov_Method functions[] = {
   { NULL, NULL, NULL, NULL, NULL }
 };
 
+/* What the environment asks for is done or refused, never passed over; an
+ * empty variable asks for nothing. */
+static void environment (lua_State *L) {
+  const char *threads = getenv("FOVEA_THREADS"), *isa = getenv("FOVEA_ISA");
+  char *end;
+  if (threads && *threads) {
+    long n = strtol(threads, &end, 10);
+    if (n < 1 || n > MOST_THREADS || *end)
+      luaL_error(L, "FOVEA_THREADS: expected 1 to %d, got '%s'", MOST_THREADS, threads);
+  }
+  if (isa && *isa) {
+    int i = 0, max = (int)fov_isa_max();
+    while (i <= max && strcmp(isa, fov_isa_name((fov_Isa)i)) != 0) i++;
+    if (i > max)
+      luaL_error(L, "FOVEA_ISA: expected base to %s on this CPU, got '%s'",
+                 fov_isa_name(fov_isa_max()), isa);
+  }
+}
+
 void fov_open_system (lua_State *L) {
+  environment(L);
   luaL_newmetatable(L, "fovea.info");
   lua_pushcfunction(L, info_tostring);
   lua_setfield(L, -2, "__tostring");

@@ -2,6 +2,7 @@
 
 local fv = require "fovea"
 local features = require "fovea.features"
+local options = require "fovea.options"
 
 return {
   name = "linear",
@@ -27,6 +28,10 @@ return {
       attend = function(q, k, v, c)
         local phi = pick(q:size(-1))
         local fq, fk = phi(q), phi(k)
+        if options.type(fq) ~= "tensor" or options.type(fk) ~= "tensor" then
+          error(("linear: option 'map': expected a function that returns a tensor, got %s from it")
+            :format(options.type(fq)), 0)
+        end
         local M = fq:size(-1)
         local o = fv.linear_attention(fq, fk, v, { causal = c.causal, key_length = c.key_length,
                                                    normalize = opt.normalize, eps = opt.guard })
