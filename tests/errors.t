@@ -56,6 +56,10 @@ raises("option 'window': expected a whole number in %[%-1, 1e%+15%], got %-5", "
        attend { window = -5 })
 raises("option 'align': expected one of \"bottom_right\", \"top_left\", got \"left\"", "a choice",
        attend { align = "left" })
+raises("cost: size 'n': expected a whole number from 0, got 1e%+300", "a size beyond integers",
+       function() fv.elu1:cost { n = 1e300, d = 2 } end)
+raises("cost: size 'n': expected a whole number from 0, got %-1", "a size below 0",
+       function() fv.elu1:cost { n = -1, d = 2 } end)
 
 -- methods
 raises("tensor has no method 'reshpae' %(did you mean 'reshape'%?%)", "a method misspelt",
@@ -82,5 +86,16 @@ raises("map 'three': its call returned a integer", "a map that gives no tensor",
 raises("'map': expected a function that returns a tensor, got integer", "a function that gives no tensor",
        fv.attention("linear", { map = function() return 3 end }), x, x, x)
 raises("#2 to 'softmax' %(y: expected a tensor, got integer%)", "a kernel of a number", fv.kernel "softmax", x, 3)
+
+local whole, f64 = x:to "i64", x:to "f64"
+for _, name in ipairs { "softmax", "uniform", "linear", "favor", "nystrom", "svd", "topm" } do
+  local method = fv.attention(name)
+  raises(("#1 to '%s' %%(q: expected f32 or f64, got i64%%)"):format(name), name .. " of integers", method, whole, x, x)
+  raises(("#2 to '%s' %%(k: expected f32 like q, got f64; convert with :to%%)"):format(name), "and of two dtypes",
+         method, x, f64, x)
+  local o = method(x, fv.zeros(0, 8), fv.zeros(0, 3))
+  tap.ok(o:size(1) == 4 and o:size(2) == 3, name .. " of no keys is a result")
+end
+tap.is(tostring(fv.full({ 2000 }, 1 / 0)):match "[^\n]*$", "not finite 2000", "infinities alone have no mean")
 
 tap.done()

@@ -12,7 +12,7 @@ local options = require "fovea.options"
 
 local function text(x) return "(" .. table.concat({ x:shape() }, ",") .. ")" end
 
---- Shapes that every method needs; level as error takes it.
+--- Shapes and dtypes that every method needs; level as error takes it.
 local function check(name, q, k, v, level)
   local function bad(i, arg, want, got)
     error(("bad argument #%d to '%s' (%s: expected %s, got %s)"):format(i, name, arg, want, got), level + 1)
@@ -23,6 +23,10 @@ local function check(name, q, k, v, level)
       bad(i, arg, "a tensor", x and options.type(x) or "no value")
     elseif x:ndim() < 2 then
       bad(i, arg, "(..., n, d)", text(x))
+    elseif x:dtype() ~= "f32" and x:dtype() ~= "f64" then
+      bad(i, arg, "f32 or f64", x:dtype())
+    elseif x:dtype() ~= q:dtype() then
+      bad(i, arg, q:dtype() .. " like q", x:dtype() .. "; convert with :to")
     end
   end
   local d, m = q:size(-1), k:size(-2)

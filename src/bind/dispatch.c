@@ -332,7 +332,14 @@ int fov_op_cost (lua_State *L) {
         names[n][1] = '\0';
         also[n] = names[n];
         lua_getfield(L, 2, names[n]);
-        if (!lua_isnil(L, -1)) p.call.dim[i] = (ptrdiff_t)luaL_checkinteger(L, -1);
+        if (!lua_isnil(L, -1)) {
+          int whole;
+          lua_Integer size = lua_tointegerx(L, -1, &whole);
+          if (!whole || size < 0)
+            return luaL_error(L, "%s: cost: size '%s': expected a whole number from 0, got %s",
+                              p.op->name, names[n], luaL_tolstring(L, -1, NULL));
+          p.call.dim[i] = (ptrdiff_t)size;
+        }
         lua_pop(L, 1);
         n++;
         break;

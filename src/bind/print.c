@@ -130,11 +130,13 @@ void fov_pushtext (lua_State *L, const fov_Tensor *t) {
       Style all = { .t = t };
       Summary m = { .type = t->type, .lo = INFINITY, .hi = -INFINITY };
       shown(&all, 0, t->x, summarise, &m);
-      snprintf(line, sizeof line, "\nmean %.4g  std %.4g  min %.4g  max %.4g", m.n ? m.sum / m.n : NAN,
-               m.n > 1 ? sqrt(m.sq / (m.n - 1)) : NAN, m.lo, m.hi);
-      luaL_addstring(&b, line);
+      if (m.n > 0) {
+        snprintf(line, sizeof line, "\nmean %.4g  std %.4g  min %.4g  max %.4g", m.sum / m.n,
+                 m.n > 1 ? sqrt(m.sq / (m.n - 1)) : 0, m.lo, m.hi);
+        luaL_addstring(&b, line);
+      }
       if (m.bad > 0) {
-        snprintf(line, sizeof line, "  not finite %.0f", m.bad);
+        snprintf(line, sizeof line, "%snot finite %.0f", m.n > 0 ? "  " : "\n", m.bad);
         luaL_addstring(&b, line);
       }
     }

@@ -30,7 +30,7 @@ return {
     return {
       attend = function(q, k, v, c)
         local phi, o = pick(q:size(-1)), nil
-        local logs = opt.estimator ~= "trig" and not c.causal and c.key_length == nil
+        local logs = opt.estimator ~= "trig" and not c.causal and c.key_length == nil and k:size(-2) > 0
         if logs then o = log_attention(phi:log(q), phi:log(k), v)
         else o = fv.linear_attention(phi(q), phi(k), v, c) end
         local info = { path = "approximate", features = phi.features, log_domain = logs }
