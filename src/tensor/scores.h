@@ -11,6 +11,7 @@
 #ifndef FOV_SCORES_H
 #define FOV_SCORES_H
 
+#include "tensor/simd_math.h"
 #include "tensor/tile.h"
 
 #define LOG2E ((real)1.44269504088896340736)
@@ -82,13 +83,6 @@ static inline vec exp2_below (vec t) {
   return exp2_from(t, vset(EXP2_MAGIC), vset(EXP2_LOW));
 }
 
-/* tanh x = sign(x) (1 - y) / (1 + y), y = exp(-2|x|) <= 1 */
-static inline vec vtanh (vec x) {
-  ivec sign = (ivec)x & (ivec)vset((real)-0.0);
-  vec y = exp2_below((vec)((ivec)x | (ivec)vset((real)-0.0)) * (2 * LOG2E));
-  return (vec)((ivec)((1 - y) / (1 + y)) ^ sign);
-}
-
 /* 2^k for an integer k <= 0; 0 below the normal range. */
 static inline real pow2_below (real k) {
   real y;
@@ -100,19 +94,9 @@ static inline real pow2_below (real k) {
 /* ---- tiles ------------------------------------------------------------- */
 
 static inline vec lanes (ptrdiff_t from) {
-  real x[FOV_VBYTES / sizeof(real)];
-  for (ptrdiff_t i = 0; i < VL; i++) x[i] = (real)(from + i);
-  return vload(x);
+  static const real iota[] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+  return vload(iota) + (real)from;
 }
-
-static inline ivec ilanes (ptrdiff_t from) {
-  rint_t x[FOV_VBYTES / sizeof(real)];
-  ivec v;
-  for (ptrdiff_t i = 0; i < VL; i++) x[i] = (rint_t)(from + i);
-  memcpy(&v, x, sizeof v);
-  return v;
-}
-
 /* X(rows, c0..c1) = A(rows,d) B', B in panels; c0 and c1 are multiples of VL.
  * A panel stays in L1 for all rows. */
 static inline void score_tile (ptrdiff_t rows, ptrdiff_t c0, ptrdiff_t c1, ptrdiff_t d,
@@ -153,8 +137,13 @@ static inline void put_row (real *out, real f, const real *x, ptrdiff_t w) {
   for (; c < w; c++) out[c] = f * x[c];
 }
 
-static inline void fill (real *x, ptrdiff_t from, ptrdiff_t to, real a) {
-  for (ptrdiff_t i = from; i < to; i++) x[i] = a;
+/* x[c] := a for c0 <= c < c1 outside [lo,hi); c0 and c1 are multiples of VL. */
+static inline void hide (real *x, ptrdiff_t c0, ptrdiff_t c1, ptrdiff_t lo, ptrdiff_t hi,
+                         real a) {
+  for (ptrdiff_t c = c0; c < lo && c < c1; c += VL)
+    vstore(x + c, vselect((ivec)(lanes(c) < (real)lo), vset(a), vload(x + c)));
+  for (ptrdiff_t c = hi / VL * VL; c < c1; c += VL)
+    vstore(x + c, vselect((ivec)(lanes(c) < (real)hi), vload(x + c), vset(a)));
 }
 
 /* True if bias is -inf in all of rows [i0,i1), keys [j0,j1). */

@@ -91,6 +91,21 @@ static inline void product (bool add, ptrdiff_t rows, ptrdiff_t w, ptrdiff_t K,
   }
 }
 
+/* C(i,w) += sum over k < i of A(i,k) B(k,w): below the diagonal of one tile's
+ * rows, A row-major. */
+static inline void tile_stairs (ptrdiff_t w, const real *a, ptrdiff_t lda, const real *b,
+                                ptrdiff_t ldb, real *c, ptrdiff_t ldc) {
+  for (ptrdiff_t j = 0; j < w; j += VL) {
+    vec x[TILE_ROWS - 1];
+    UNROLL(8) for (int k = 0; k < TILE_ROWS - 1; k++) x[k] = vload(b + k * ldb + j);
+    UNROLL(8) for (int i = 1; i < TILE_ROWS; i++) {
+      vec acc = vload(c + i * ldc + j);
+      UNROLL(8) for (int k = 0; k < i; k++) acc += vset(a[i * lda + k]) * x[k];
+      vstore(c + i * ldc + j, acc);
+    }
+  }
+}
+
 /* ---- packing: transposes in registers --------------------------------- */
 
 #if FOV_VBYTES * 8 / FOV_REAL == 16
@@ -120,29 +135,29 @@ static inline __attribute__((always_inline)) void transpose (vec *x) {
   }
 }
 
-/* Columns c .. c+VL of one panel: p[k*TILE_COLS + r] = src[r*ld + k]; rows
+/* Columns c .. c+VL of one panel: p[k*TILE_COLS + r] = f * src[r*ld + k]; rows
  * from 'rows' on are zero and not read. */
-static inline void pack_strip (ptrdiff_t rows, ptrdiff_t d, const real *src, ptrdiff_t ld,
-                               real *p) {
+static inline void pack_strip (real f, ptrdiff_t rows, ptrdiff_t d, const real *src,
+                               ptrdiff_t ld, real *p) {
   ptrdiff_t k = 0;
   if (rows >= VL)
     for (; k + VL <= d; k += VL) {
       vec x[FOV_VBYTES / sizeof(real)];
       UNROLL(16) for (ptrdiff_t r = 0; r < VL; r++) x[r] = vload(src + r * ld + k);
       transpose(x);
-      UNROLL(16) for (ptrdiff_t r = 0; r < VL; r++) vstore(p + (k + r) * TILE_COLS, x[r]);
+      UNROLL(16) for (ptrdiff_t r = 0; r < VL; r++) vstore(p + (k + r) * TILE_COLS, f * x[r]);
     }
   for (; k < d; k++)
-    for (ptrdiff_t r = 0; r < VL; r++) p[k * TILE_COLS + r] = r < rows ? src[r * ld + k] : 0;
+    for (ptrdiff_t r = 0; r < VL; r++) p[k * TILE_COLS + r] = r < rows ? f * src[r * ld + k] : 0;
 }
 
-/* src(rows,d) transposed into panels [rows/TILE_COLS][d][TILE_COLS], the last
+/* f * src(rows,d) transposed into panels [rows/TILE_COLS][d][TILE_COLS], the last
  * one filled up with zeros. */
-static inline void pack_panels (ptrdiff_t rows, ptrdiff_t d, const real *src, ptrdiff_t ld,
-                                real *p) {
+static inline void pack_panels (real f, ptrdiff_t rows, ptrdiff_t d, const real *src,
+                                ptrdiff_t ld, real *p) {
   for (ptrdiff_t j = 0; j < rows; j += TILE_COLS, p += d * TILE_COLS)
     for (ptrdiff_t c = 0; c < TILE_COLS; c += VL)
-      pack_strip(rows - j - c, d, src + (j + c) * ld, ld, p + c);
+      pack_strip(f, rows - j - c, d, src + (j + c) * ld, ld, p + c);
 }
 
 /* dst(rows,ldd) = f * src(rows,d), columns from d to ldd zero. */

@@ -9,7 +9,7 @@
  * Blocks of keys are outer: each owns its dK and dV.  They are dealt to at
  * most PARTS tasks by their number, each task with a dQ of its own; the dQ
  * are added in order.  Time 2.5 times the forward pass's.  Scratch: n d for
- * the scaled queries and for each part, and tiles. */
+ * each part, and tiles; q and dO again where they need padding. */
 #include "tensor/softmax.h"
 
 #define BQ 24                                           /* rows of scores at a time */
@@ -21,7 +21,7 @@
 
 typedef struct Backward {
   const Softmax *h;
-  const real *q, *go;            /* (n,dp) q times factor; (n,ep) */
+  const real *q, *go;            /* (n,dp) (n,ep) */
   real *lse, *D;                 /* (n) in units of log 2, +inf where nothing is seen */
   real *dq;                      /* parts of (n,dp) */
   double *dslope;                /* by block of keys */
@@ -63,10 +63,10 @@ static void grade (const Backward *b, ptrdiff_t i, ptrdiff_t j0, ptrdiff_t c0, p
       vstore(g + c, p * (vload(g + c) - D));
     }
   } else {
-    ivec from = viset((rint_t)(lo - 1)), to = viset((rint_t)hi);
     for (ptrdiff_t c = c0; c < c1; c += VL) {
       vec one = vset(1), far = vzero(), s = score(&h->s, i, j0 + c, vload(x + c), &one, &far);
-      ivec at = ilanes(c), seen = (ivec)(at > from) & (ivec)(at < to);
+      vec at = lanes(c);
+      ivec seen = (ivec)(at >= (real)lo) & (ivec)(at < (real)hi);
       vec p = exp2_below(s - lse), ds = (vec)((ivec)(p * (vload(g + c) - D)) & seen);
       slope += ds * far;
       vstore(x + c, p);
@@ -80,10 +80,8 @@ static void grade (const Backward *b, ptrdiff_t i, ptrdiff_t j0, ptrdiff_t c0, p
     }
     *dslope -= (double)vsum(slope);
   }
-  fill(x, c0, least(lo, c1), 0);
-  fill(x, hi, c1, 0);
-  fill(g, c0, least(lo, c1), 0);
-  fill(g, hi, c1, 0);
+  hide(x, c0, c1, lo, hi, 0);
+  hide(g, c0, c1, lo, hi, 0);
 }
 
 /* P and dX of rows [i0,i1), keys [j0,j1); all columns up to j1's vector. */
@@ -104,10 +102,8 @@ static void recompute (const Backward *b, const Room *r, ptrdiff_t i0, ptrdiff_t
     }
     for (ptrdiff_t t = 0; t < rows; t++, P += LDP, G += LDP) {
       if (!none) grade(b, i + t, j0, c0, c1, P, G, dslope);
-      fill(P, 0, c0, 0);
-      fill(G, 0, c0, 0);
-      fill(P, c1, width, 0);
-      fill(G, c1, width, 0);
+      hide(P, 0, width, c0, c1, 0);
+      hide(G, 0, width, c0, c1, 0);
     }
   }
 }
@@ -155,8 +151,8 @@ static void key_block (const Backward *b, const Room *r, ptrdiff_t block, real *
   ptrdiff_t first = most(0, j0 - s->off - s->right), last = least(s->n, j1 - s->off + s->left);
   const real *k = h->k + j0 * d;
   double dslope = 0;
-  pack_panels(keys, d, k, d, r->kt);
-  pack_panels(keys, e, h->v + j0 * e, e, r->vt);
+  pack_panels(s->factor, keys, d, k, d, r->kt);
+  pack_panels(1, keys, e, h->v + j0 * e, e, r->vt);
   if (d != h->dp) pack_rows(1, keys, d, k, d, r->k, h->dp), k = r->k;
   memset(r->dk, 0, (size_t)(KB * h->dp) * sizeof(real));
   memset(r->dv, 0, (size_t)(KB * h->ep) * sizeof(real));
@@ -168,9 +164,8 @@ static void key_block (const Backward *b, const Room *r, ptrdiff_t block, real *
     if (h->dq) gather_queries(h, i0, i1, j0, j1, r->G, k, dq);
   }
   b->dslope[block] = dslope;
-  real back = s->cap != 0 ? s->cap : LN2;   /* scale / factor */
   for (ptrdiff_t j = 0; j < keys; j++) {
-    if (h->dk) put_row(h->dk + (j0 + j) * d, back, r->dk + j * h->dp, d);
+    if (h->dk) put_row(h->dk + (j0 + j) * d, h->scale, r->dk + j * h->dp, d);
     if (h->dv) put_row(h->dv + (j0 + j) * e, 1, r->dv + j * h->ep, e);
   }
 }
@@ -216,13 +211,17 @@ static fov_Status backward (const Softmax *h) {
   if (h->dbias) memset(h->dbias, 0, (size_t)(n * h->s.ldbias) * sizeof(real));
   if (h->dk) memset(h->dk + m * d, 0, (size_t)((h->keys - m) * d) * sizeof(real));
   if (h->dv) memset(h->dv + m * e, 0, (size_t)((h->keys - m) * e) * sizeof(real));
-  real *q = fov_scratch((size_t)(n * dp), sizeof(real)), *go = NULL;
+  real *q = NULL, *go = NULL;
   b.lse = fov_scratch((size_t)n, 2 * sizeof(real));
   b.dslope = fov_scratch((size_t)b.blocks, sizeof(double));
-  if (!q || !b.lse || !b.dslope) return FOV_NOMEM;
+  if (!b.lse || !b.dslope) return FOV_NOMEM;
   b.D = b.lse + n;
-  pack_rows(h->s.factor, n, d, h->q, d, q, dp);
-  b.q = q;
+  b.q = h->q;
+  if (d != dp) {
+    b.q = q = fov_scratch((size_t)(n * dp), sizeof(real));
+    if (!q) return FOV_NOMEM;
+    pack_rows(1, n, d, h->q, d, q, dp);
+  }
   b.go = h->go;
   if (!h->go || e != ep) {
     b.go = go = fov_scratch((size_t)(n * ep), sizeof(real));

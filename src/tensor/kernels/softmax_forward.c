@@ -13,10 +13,8 @@
 
 #if FOV_REAL == 32
 #define rceil ceilf
-#define rlog2 log2f
 #else
 #define rceil ceil
-#define rlog2 log2
 #endif
 
 /* Queries per softmax tile, keys per block and per pass over V; a row of a
@@ -29,9 +27,12 @@
 #define ALONE 192              /* up to so many form one span */
 #define PACK (2 * BK)          /* keys packed by one task */
 
-/* Rows of a span in the making: o is not yet divided by l. */
+/* Rows [i0, i0+n) in the making: o is not yet divided by l.  A tile of BQ
+ * rows is fresh until it has met a key; its o is then still unwritten. */
 typedef struct Rows {
-  real *q, *o, *S, *max, *sum;   /* (SPAN,dp) (SPAN,ep) (BQ,LDS) (SPAN) (SPAN,VL) */
+  ptrdiff_t i0, n;
+  real *o, *S, *max, *sum;       /* (n,ep) (BQ,LDS) (n) (n,VL) */
+  bool fresh[ALONE / BQ];
 } Rows;
 
 typedef struct Forward {
@@ -70,152 +71,159 @@ static void rescale (real *o, ptrdiff_t w, real f) {
   for (ptrdiff_t c = 0; c < w; c += VL) vstore(o + c, f * vload(o + c));
 }
 
-/* S(rows, lo..hi) of one tile to probabilities against the running maxima. */
-static void soften (const Softmax *h, Rows *r, ptrdiff_t i0, ptrdiff_t at, ptrdiff_t rows,
-                    ptrdiff_t j0, ptrdiff_t c0, ptrdiff_t c1) {
+/* S(rows, c0..c1) of the tile at row 'at' to probabilities against the running
+ * maxima.  Two passes: exponentials need not wait for their row's maximum. */
+static void soften (const Softmax *h, Rows *r, ptrdiff_t at, ptrdiff_t rows, ptrdiff_t j0,
+                    ptrdiff_t c0, ptrdiff_t c1) {
   for (ptrdiff_t i = 0; i < rows; i++) {
     real *x = r->S + i * LDS, *max = &r->max[at + i], *sum = r->sum + (at + i) * VL;
-    ptrdiff_t lo = most(sees_from(&h->s, i0 + i) - j0, c0);
-    ptrdiff_t hi = most(lo, least(sees_to(&h->s, i0 + i) - j0, c1));
+    ptrdiff_t q = r->i0 + at + i;
+    ptrdiff_t lo = most(sees_from(&h->s, q) - j0, c0);
+    ptrdiff_t hi = most(lo, least(sees_to(&h->s, q) - j0, c1));
     if (!h->s.plain)
       for (ptrdiff_t c = c0; c < c1; c += VL) {
         vec t, far;
-        vstore(x + c, score(&h->s, i0 + i, j0 + c, vload(x + c), &t, &far));
+        vstore(x + c, score(&h->s, q, j0 + c, vload(x + c), &t, &far));
       }
-    fill(x, c0, least(lo, c1), -(real)INFINITY);
-    fill(x, hi, c1, -(real)INFINITY);
+    hide(x, c0, c1, lo, hi, -(real)INFINITY);
     real top = row_max(x + c0, c1 - c0);
     if (top > *max) {
       real M = rceil(top), shrink = pow2_below(*max - M);
       *max = M;
       vstore(sum, shrink * vload(sum));
-      rescale(r->o + (at + i) * h->ep, h->ep, shrink);
+      if (!r->fresh[at / BQ]) rescale(r->o + (at + i) * h->ep, h->ep, shrink);
     }
-    vstore(sum, vload(sum) + row_exp(x + c0, c1 - c0, *max));
+  }
+  for (ptrdiff_t i = 0; i < rows; i++) {
+    real *sum = r->sum + (at + i) * VL;
+    vstore(sum, vload(sum) + row_exp(r->S + i * LDS + c0, c1 - c0, r->max[at + i]));
   }
 }
 
-/* o(rows) += P(rows, a..b) V.  Rows that see less than others of their tile
- * get their own ends one by one: what is hidden from a row never meets it. */
-static void weigh (const Softmax *h, const Rows *r, ptrdiff_t i0, ptrdiff_t at, ptrdiff_t rows,
-                   ptrdiff_t j0, ptrdiff_t a, ptrdiff_t b, const real *v, ptrdiff_t ldv) {
-  const Scores *s = &h->s;
-  ptrdiff_t ep = h->ep;
-  real *o = r->o + at * ep;
-  if (sees_from(s, i0 + rows - 1) - j0 <= a && sees_to(s, i0) - j0 >= b) {
-    for (ptrdiff_t k = a; k < b; k += KC)
-      product(true, rows, ep, least(KC, b - k), r->S + k, LDS, v + k * ldv, ldv, o, ep);
+/* o(i .. i+rows) += P(rows, a..b) V.  Keys that all the rows see go at once,
+ * the rest by fewer rows: what is hidden from a row never meets it. */
+static void weigh (const Softmax *h, const Rows *r, bool add, ptrdiff_t i, ptrdiff_t rows,
+                   ptrdiff_t j0, ptrdiff_t a, ptrdiff_t b, const real *v) {
+  ptrdiff_t ep = h->ep, step = rows > TILE_ROWS ? TILE_ROWS : 1, q = r->i0 + i;
+  ptrdiff_t lo = most(a, sees_from(&h->s, q + rows - 1) - j0);
+  ptrdiff_t hi = least(b, sees_to(&h->s, q) - j0);
+  const real *P = r->S + i % BQ * LDS;
+  real *o = r->o + i * ep;
+  bool left = lo > a;
+  if (lo >= hi) lo = hi = a;
+  for (ptrdiff_t k = lo, n; k < hi; k += n, add = true) {
+    n = hi - k < 2 * KC ? hi - k : KC;
+    product(add, rows, ep, n, P + k, LDS, v + k * ep, ep, o, ep);
+  }
+  if (!add) for (ptrdiff_t k = 0; k < rows * ep; k += VL) vstore(o + k, vzero());
+  b = least(b, sees_to(&h->s, q + rows - 1) - j0);
+  if (rows == TILE_ROWS && !left && b - hi == TILE_ROWS - 1) {
+    tile_stairs(ep, P + hi, LDS, v + hi * ep, ep, o, ep);
     return;
   }
-  for (ptrdiff_t i = 0, R; i < rows; i += R) {
-    R = tile_step(rows - i);
-    ptrdiff_t lo = most(sees_from(s, i0 + i + R - 1) - j0, a);
-    ptrdiff_t hi = least(sees_to(s, i0 + i) - j0, b);
-    if (lo < hi)
-      product(true, R, ep, hi - lo, r->S + i * LDS + lo, LDS, v + lo * ldv, ldv,
-              o + i * ep, ep);
-    else hi = lo;
-    for (ptrdiff_t t = i; t < i + R; t++) {
-      ptrdiff_t from = most(sees_from(s, i0 + t) - j0, a), to = least(sees_to(s, i0 + t) - j0, b);
-      ptrdiff_t low = least(lo, to), high = most(hi, from);
-      if (from < low)
-        product(true, 1, ep, low - from, r->S + t * LDS + from, LDS, v + from * ldv, ldv,
-                o + t * ep, ep);
-      if (high < to)
-        product(true, 1, ep, to - high, r->S + t * LDS + high, LDS, v + high * ldv, ldv,
-                o + t * ep, ep);
+  for (ptrdiff_t t = 0; rows > 1 && t < rows && (a < lo || hi < b); t += step) {
+    ptrdiff_t some = least(step, rows - t);
+    if (a < lo) weigh(h, r, true, i + t, some, j0, a, lo, v);
+    if (hi < b) weigh(h, r, true, i + t, some, j0, hi, b, v);
+  }
+}
+
+/* The rows meet keys [j0,j1) of one block, packed in 'panels' and 'v'. */
+static void meet (const Softmax *h, Rows *r, ptrdiff_t j0, ptrdiff_t j1, const real *panels,
+                  const real *v) {
+  for (ptrdiff_t i = 0; i < r->n; i += BQ) {
+    ptrdiff_t rows = least(BQ, r->n - i), q = r->i0 + i;
+    ptrdiff_t lo = most(j0, sees_from(&h->s, q)), hi = least(j1, sees_to(&h->s, q + rows - 1));
+    if (lo >= hi || (h->s.bias && bias_hides(&h->s, q, q + rows, lo, hi))) continue;
+    ptrdiff_t c0 = (lo - j0) / VL * VL, c1 = roundup(hi - j0, VL);
+    score_tile(rows, c0, c1, h->d, h->q + q * h->d, h->d, panels, r->S, LDS);
+    soften(h, r, i, rows, j0, c0, c1);
+    weigh(h, r, !r->fresh[i / BQ], i, rows, j0, lo - j0, hi - j0, v);
+    r->fresh[i / BQ] = false;
+  }
+}
+
+/* Results of rows [i0, i0+n) from their unnormalised o, maxima and sums. */
+static void settle (const Softmax *h, ptrdiff_t i0, ptrdiff_t n, const real *o,
+                    const real *max, const real *sum) {
+  real by[ALONE], lse[ALONE];
+  const vec sink = vset(h->sink), least_max = vset(rceil(h->sink));
+  for (ptrdiff_t i = 0; i < n; i += VL) {
+    vec M = vload(max + i), l = vload(sum + i), shrink = vset(1);
+    if (h->sink > -(real)INFINITY) {
+      vec top = vmax(least_max, M);
+      shrink = exp2_below(M - top);
+      l = l * shrink + exp2_below(sink - top);
+      M = top;
     }
+    vstore(by + i, vselect((ivec)(l == vzero()), vzero(), shrink / l));
+    vstore(lse + i, (M + vlog2(l)) * LN2);
   }
-}
-
-/* Rows [i0,i1) meet keys [j0,j1) of one block, packed in 'panels' and 'v'. */
-static void meet (const Softmax *h, Rows *r, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t j0,
-                  ptrdiff_t j1, const real *panels, const real *v, ptrdiff_t ldv) {
-  for (ptrdiff_t i = i0; i < i1; i += BQ) {
-    ptrdiff_t rows = least(BQ, i1 - i);
-    ptrdiff_t lo = most(j0, sees_from(&h->s, i));
-    ptrdiff_t hi = least(j1, sees_to(&h->s, i + rows - 1));
-    if (lo >= hi || (h->s.bias && bias_hides(&h->s, i, i + rows, lo, hi))) continue;
-    ptrdiff_t a = lo - j0, b = hi - j0, c0 = a / VL * VL, c1 = roundup(b, VL);
-    score_tile(rows, c0, c1, h->d, r->q + (i - i0) * h->dp, h->dp, panels, r->S, LDS);
-    soften(h, r, i, i - i0, rows, j0, c0, c1);
-    weigh(h, r, i, i - i0, rows, j0, a, b, v, ldv);
-  }
-}
-
-/* Row i of the results from its unnormalised o, maximum and sum. */
-static void settle (const Softmax *h, ptrdiff_t i, const real *o, real max, real sum) {
-  real *lse = h->lse + i;
-  real shrink = 1;
-  if (h->sink > -(real)INFINITY) {
-    real M = rceil(h->sink);
-    if (M > max) shrink = pow2_below(max - M), max = M;
-    sum = sum * shrink + (real)exp2((double)(h->sink - max));
-  }
-  put_row(h->o + i * h->e, sum == 0 ? 0 : shrink / sum, o, h->e);
-  *lse = sum == 0 ? -(real)INFINITY : (max + rlog2(sum)) * LN2;
+  memcpy(h->lse + i0, lse, (size_t)n * sizeof *lse);
+  for (ptrdiff_t i = 0; i < n; i++)
+    put_row(h->o + (i0 + i) * h->e, by[i], o + i * h->ep, h->e);
 }
 
 static fov_Status span_task (void *arg, ptrdiff_t t) {
   const Forward *f = arg;
   const Softmax *h = f->h;
-  ptrdiff_t part = t % f->splits, i0 = (f->spans - 1 - t / f->splits) * f->span;
-  ptrdiff_t i1 = least(h->s.n, i0 + f->span), n = i1 - i0, d = h->d, e = h->e;
-  ptrdiff_t from = most(part * f->split, sees_from(&h->s, i0) / BK * BK);
-  ptrdiff_t to = least((part + 1) * f->split, sees_to(&h->s, i1 - 1));
-  bool inplace = e == h->ep;
-  real *qo = fov_scratch((size_t)(n * (h->dp + h->ep + VL + 1)), sizeof(real));
-  Rows r = { .S = fov_scratch(BQ * LDS, sizeof(real)), .q = qo };
-  real *panels = f->panels ? NULL : fov_scratch((size_t)(d * BK), sizeof(real));
-  real *values = f->values || inplace ? NULL : fov_scratch((size_t)(h->ep * BK), sizeof(real));
-  if (!qo || !r.S || (!f->panels && !panels) || (!f->values && !inplace && !values))
+  ptrdiff_t part = t % f->splits, d = h->d, e = h->e, ep = h->ep;
+  bool inplace = e == ep;
+  Rows r = { .i0 = (f->spans - 1 - t / f->splits) * f->span };
+  r.n = least(h->s.n - r.i0, f->span);
+  ptrdiff_t from = most(part * f->split, sees_from(&h->s, r.i0) / BK * BK);
+  ptrdiff_t to = least((part + 1) * f->split, sees_to(&h->s, r.i0 + r.n - 1));
+  ptrdiff_t np = roundup(r.n, VL), at = part * np;
+  real *panels = f->panels ? NULL : fov_scratch((size_t)(d * BK + 1), sizeof(real));
+  real *values = f->values || inplace ? NULL : fov_scratch((size_t)(ep * BK + 1), sizeof(real));
+  r.S = fov_scratch((size_t)(BQ * LDS), sizeof(real));
+  r.sum = fov_scratch((size_t)(r.n * VL + 2 * np), sizeof(real));
+  r.o = f->o ? f->o + at * ep : inplace ? h->o + r.i0 * e
+      : fov_scratch((size_t)(r.n * ep), sizeof(real));
+  if (!r.S || !r.sum || (!r.o && ep) || (!f->panels && !panels) || (!f->values && !inplace && !values))
     return FOV_NOMEM;
-  r.o = r.q + n * h->dp;
-  r.sum = r.o + n * h->ep;
-  r.max = r.sum + n * VL;
-  memset(r.o, 0, (size_t)(n * (h->ep + VL)) * sizeof(real));
-  for (ptrdiff_t i = 0; i < n; i++) r.max[i] = -(real)INFINITY;
-  pack_rows(h->s.factor, n, d, h->q + i0 * d, d, r.q, h->dp);
+  real *sum = f->sum ? f->sum + at : r.sum + r.n * VL;
+  r.max = f->max ? f->max + at : r.sum + r.n * VL + np;
+  memset(r.sum, 0, (size_t)(r.n * VL) * sizeof(real));
+  for (ptrdiff_t i = 0; i < np; i++) r.max[i] = -(real)INFINITY, sum[i] = 0;
+  memset(r.fresh, true, sizeof r.fresh);
   for (ptrdiff_t j = from; j < to; j += BK) {
     ptrdiff_t keys = least(BK, h->s.m - j);
     const real *p = panels, *v = inplace ? h->v + j * e : values;
     if (f->panels) p = f->panels + j * d;
-    else pack_panels(keys, d, h->k + j * d, d, panels);
-    if (f->values) v = f->values + j * h->ep;
-    else if (!inplace) pack_rows(1, keys, e, h->v + j * e, e, values, h->ep);
-    meet(h, &r, i0, i1, j, least(to, j + BK), p, v, h->ep);
+    else pack_panels(h->s.factor, keys, d, h->k + j * d, d, panels);
+    if (f->values) v = f->values + j * ep;
+    else if (!inplace) pack_rows(1, keys, e, h->v + j * e, e, values, ep);
+    meet(h, &r, j, least(to, j + BK), p, v);
   }
-  for (ptrdiff_t i = 0; i < n; i++) {
-    real sum = vsum(vload(r.sum + i * VL));
-    ptrdiff_t at = part * h->s.n + i0 + i;
-    if (f->splits == 1) settle(h, i0 + i, r.o + i * h->ep, r.max[i], sum);
-    else {
-      memcpy(f->o + at * h->ep, r.o + i * h->ep, (size_t)h->ep * sizeof(real));
-      f->max[at] = r.max[i];
-      f->sum[at] = sum;
-    }
-  }
+  for (ptrdiff_t i = 0; i < r.n; i += BQ)
+    if (r.fresh[i / BQ]) memset(r.o + i * ep, 0, (size_t)(least(BQ, r.n - i) * ep) * sizeof(real));
+  for (ptrdiff_t i = 0; i < r.n; i++) sum[i] = vsum(vload(r.sum + i * VL));
+  if (!f->o) settle(h, r.i0, r.n, r.o, r.max, sum);
   return FOV_OK;
 }
 
-/* Adds the splits of each row in order. */
+/* Adds the splits of each row in order, into the first. */
 static void merge (const Forward *f) {
   const Softmax *h = f->h;
-  for (ptrdiff_t i = 0, n = h->s.n; i < n; i++) {
-    real max = f->max[i], sum = 0, *o = f->o + i * h->ep;
+  ptrdiff_t n = h->s.n, np = roundup(n, VL), ep = h->ep;
+  for (ptrdiff_t i = 0; i < n; i++) {
+    real max = f->max[i], sum = 0, *o = f->o + i * ep;
     for (ptrdiff_t t = 1; t < f->splits; t++)
-      if (f->max[t * n + i] > max) max = f->max[t * n + i];
+      if (f->max[t * np + i] > max) max = f->max[t * np + i];
     for (ptrdiff_t t = 0; t < f->splits; t++) {
-      ptrdiff_t at = t * n + i;
+      ptrdiff_t at = t * np + i;
       real shrink = f->max[at] == max ? 1 : pow2_below(f->max[at] - max);
       sum += shrink * f->sum[at];
-      for (ptrdiff_t c = 0; c < h->ep; c += VL) {
-        vec x = shrink * vload(f->o + at * h->ep + c);
+      for (ptrdiff_t c = 0; c < ep; c += VL) {
+        vec x = shrink * vload(f->o + at * ep + c);
         vstore(o + c, t == 0 ? x : vload(o + c) + x);
       }
     }
-    settle(h, i, o, max, sum);
+    f->max[i] = max;
+    f->sum[i] = sum;
   }
+  settle(h, 0, n, f->o, f->max, f->sum);
 }
 
 typedef struct Packing { const Softmax *h; real *panels, *values; } Packing;
@@ -224,7 +232,7 @@ static fov_Status pack_task (void *arg, ptrdiff_t t) {
   const Packing *p = arg;
   const Softmax *h = p->h;
   ptrdiff_t j = t * PACK, keys = least(PACK, h->s.m - j);
-  pack_panels(keys, h->d, h->k + j * h->d, h->d, p->panels + j * h->d);
+  pack_panels(h->s.factor, keys, h->d, h->k + j * h->d, h->d, p->panels + j * h->d);
   if (p->values)
     pack_rows(1, keys, h->e, h->v + j * h->e, h->e, p->values + j * h->ep, h->ep);
   return FOV_OK;
@@ -239,10 +247,10 @@ static fov_Status forward (const Softmax *h) {
   f.split = m;
   fov_Status st = FOV_OK;
   if (f.spans > 1) {
-    Packing p = { h, fov_scratch((size_t)(roundup(m, TILE_COLS) * h->d), sizeof(real)), NULL };
+    Packing p = { h, fov_scratch((size_t)(roundup(m, TILE_COLS) * h->d + 1), sizeof(real)), NULL };
     if (!p.panels) return FOV_NOMEM;
     if (h->e != h->ep) {
-      p.values = fov_scratch((size_t)(m * h->ep), sizeof(real));
+      p.values = fov_scratch((size_t)(m * h->ep + 1), sizeof(real));
       if (!p.values) return FOV_NOMEM;
     }
     st = fov_parallel((m + PACK - 1) / PACK, pack_task, &p);
@@ -251,10 +259,11 @@ static fov_Status forward (const Softmax *h) {
   } else if (m > 8 * BK) {
     f.split = roundup(most(4 * BK, m / 16), BK);
     f.splits = (m + f.split - 1) / f.split;
-    f.o = fov_scratch((size_t)(f.splits * n * h->ep), sizeof(real));
-    f.max = fov_scratch((size_t)(f.splits * n), 2 * sizeof(real));
+    ptrdiff_t rows = f.splits * roundup(n, VL);
+    f.o = fov_scratch((size_t)(rows * h->ep), sizeof(real));
+    f.max = fov_scratch((size_t)rows, 2 * sizeof(real));
     if (!f.o || !f.max) return FOV_NOMEM;
-    f.sum = f.max + f.splits * n;
+    f.sum = f.max + rows;
   }
   if (st == FOV_OK) st = fov_parallel(f.spans * f.splits, span_task, &f);
   if (st == FOV_OK && f.splits > 1) merge(&f);
