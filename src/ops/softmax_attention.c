@@ -112,7 +112,7 @@ const fov_Op FOV_OP(softmax_attention) = {
     { "window_right", 'i', NAN, -1, 1e15, "keys seen after it; default 'window'", NULL },
     { "alibi", 'b', 0, 0, 0, "subtract slope times distance, the standard slope of each head "
       "(of the last batch dimension); alibi_slopes gives others", NULL },
-    { "softcap", 'n', 0, 0, 1e30, "c > 0: scores become c tanh(score / c)", NULL },
+    { "softcap", 'n', 0, 0, 1e6, "c > 0: scores become c tanh(score / c)", NULL },
   },
   .check = check, .fwd = fwd, .bwd = bwd, .cost = cost
 };
