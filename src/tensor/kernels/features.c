@@ -24,8 +24,7 @@ static const real *pack (const fov_Features *p, const real *w) {
   real *panels = fov_scratch((size_t)count, sizeof *panels);
   const real s = (real)sqrt((double)p->scale);
   if (!panels) return NULL;
-  pack_panels(p->r, p->d, w, p->d, panels);
-  for (ptrdiff_t i = 0; i < count; i++) panels[i] *= s;
+  pack_panels(s, p->r, p->d, w, p->d, panels);
   return panels;
 }
 

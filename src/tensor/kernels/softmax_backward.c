@@ -9,7 +9,8 @@
  * Blocks of keys are outer: each owns its dK and dV.  They are dealt to at
  * most PARTS tasks by their number, each task with a dQ of its own; the dQ
  * are added in order.  Time 2.5 times the forward pass's.  Scratch: n d for
- * each part, and tiles; q and dO again where they need padding. */
+ * each part but the first, and tiles; q, dO and dQ again where rows of theirs
+ * are not whole vectors. */
 #include "tensor/softmax.h"
 
 #define BQ 24                                           /* rows of scores at a time */
@@ -23,7 +24,7 @@ typedef struct Backward {
   const Softmax *h;
   const real *q, *go;            /* (n,dp) (n,ep) */
   real *lse, *D;                 /* (n) in units of log 2, +inf where nothing is seen */
-  real *dq;                      /* parts of (n,dp) */
+  real *dq[PARTS];               /* (n,dp) each */
   double *dslope;                /* by block of keys */
   ptrdiff_t blocks, parts;
 } Backward;
@@ -32,7 +33,7 @@ typedef struct Backward {
 typedef struct Room {
   real *kt, *vt, *k;             /* panels (d,KB) (e,KB); rows (KB,dp) */
   real *P, *G;                   /* (QB,LDP): P and dX */
-  real *dk, *dv;                 /* (KB,dp) (KB,ep) */
+  real *dk, *dv;                 /* (KB,dp) (KB,ep), where a row is no whole vectors */
 } Room;
 
 static bool take_room (Room *r, const Softmax *h) {
@@ -151,29 +152,30 @@ static void key_block (const Backward *b, const Room *r, ptrdiff_t block, real *
   ptrdiff_t first = most(0, j0 - s->off - s->right), last = least(s->n, j1 - s->off + s->left);
   const real *k = h->k + j0 * d;
   double dslope = 0;
+  real *dk = d == h->dp ? h->dk + j0 * d : r->dk, *dv = e == h->ep ? h->dv + j0 * e : r->dv;
   pack_panels(s->factor, keys, d, k, d, r->kt);
   pack_panels(1, keys, e, h->v + j0 * e, e, r->vt);
   if (d != h->dp) pack_rows(1, keys, d, k, d, r->k, h->dp), k = r->k;
-  memset(r->dk, 0, (size_t)(KB * h->dp) * sizeof(real));
-  memset(r->dv, 0, (size_t)(KB * h->ep) * sizeof(real));
+  if (h->dk) memset(dk, 0, (size_t)(keys * h->dp) * sizeof(real));
+  if (h->dv) memset(dv, 0, (size_t)(keys * h->ep) * sizeof(real));
   for (ptrdiff_t i0 = first, i1; i0 < last; i0 = i1) {
     i1 = least(last, i0 + QB);
     recompute(b, r, i0, i1, j0, j1, &dslope);
-    if (h->dv) gather_keys(h, i0, i1, j0, keys, r->P, b->go, h->ep, r->dv);
-    if (h->dk) gather_keys(h, i0, i1, j0, keys, r->G, b->q, h->dp, r->dk);
+    if (h->dv) gather_keys(h, i0, i1, j0, keys, r->P, b->go, h->ep, dv);
+    if (h->dk) gather_keys(h, i0, i1, j0, keys, r->G, b->q, h->dp, dk);
     if (h->dq) gather_queries(h, i0, i1, j0, j1, r->G, k, dq);
   }
   b->dslope[block] = dslope;
   for (ptrdiff_t j = 0; j < keys; j++) {
-    if (h->dk) put_row(h->dk + (j0 + j) * d, h->scale, r->dk + j * h->dp, d);
-    if (h->dv) put_row(h->dv + (j0 + j) * e, 1, r->dv + j * h->ep, e);
+    if (h->dk) put_row(h->dk + (j0 + j) * d, h->scale, dk + j * h->dp, d);
+    if (h->dv && e != h->ep) put_row(h->dv + (j0 + j) * e, 1, dv + j * h->ep, e);
   }
 }
 
 static fov_Status part_task (void *arg, ptrdiff_t t) {
   const Backward *b = arg;
   const Softmax *h = b->h;
-  real *dq = h->dq ? b->dq + t * h->s.n * h->dp : NULL;
+  real *dq = b->dq[t];
   Room r;
   if (!take_room(&r, h)) return FOV_NOMEM;
   if (dq) memset(dq, 0, (size_t)(h->s.n * h->dp) * sizeof(real));
@@ -207,7 +209,7 @@ static void prepare (const Backward *b) {
 static fov_Status backward (const Softmax *h) {
   ptrdiff_t n = h->s.n, d = h->d, e = h->e, dp = h->dp, ep = h->ep, m = h->s.m;
   Backward b = { .h = h, .blocks = (m + KB - 1) / KB };
-  b.parts = most(1, least(PARTS, b.blocks));
+  b.parts = most(1, least(PARTS, b.blocks / 2));
   if (h->dbias) memset(h->dbias, 0, (size_t)(n * h->s.ldbias) * sizeof(real));
   if (h->dk) memset(h->dk + m * d, 0, (size_t)((h->keys - m) * d) * sizeof(real));
   if (h->dv) memset(h->dv + m * e, 0, (size_t)((h->keys - m) * e) * sizeof(real));
@@ -229,7 +231,10 @@ static fov_Status backward (const Softmax *h) {
     if (h->go) pack_rows(1, n, e, h->go, e, go, ep);
     else memset(go, 0, (size_t)(n * ep) * sizeof(real));
   }
-  if (h->dq && !(b.dq = fov_scratch((size_t)(b.parts * n * dp), sizeof(real)))) return FOV_NOMEM;
+  for (ptrdiff_t t = 0; h->dq && t < b.parts; t++) {
+    b.dq[t] = t == 0 && d == dp ? h->dq : fov_scratch((size_t)(n * dp), sizeof(real));
+    if (!b.dq[t]) return FOV_NOMEM;
+  }
   prepare(&b);
   fov_Status st = fov_parallel(b.parts, part_task, &b);
   if (st != FOV_OK) return st;
@@ -239,10 +244,9 @@ static fov_Status backward (const Softmax *h) {
     *h->dslope = (real)sum;
   }
   for (ptrdiff_t i = 0; h->dq && i < n; i++) {
-    real *x = b.dq + i * dp;
+    real *x = b.dq[0] + i * dp;
     for (ptrdiff_t t = 1; t < b.parts; t++)
-      for (ptrdiff_t c = 0; c < dp; c += VL)
-        vstore(x + c, vload(x + c) + vload(x + t * n * dp + c));
+      for (ptrdiff_t c = 0; c < dp; c += VL) vstore(x + c, vload(x + c) + vload(b.dq[t] + i * dp + c));
     put_row(h->dq + i * d, h->scale, x, d);
   }
   return FOV_OK;
