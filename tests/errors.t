@@ -21,8 +21,10 @@ local kept = {}
 raises("not enough memory for a tensor: f32 %(17592186044416%)", "memory that is not there", function()
   for i = 1, 3 do kept[i] = fv.empty(2 ^ 44) end
 end)
-kept = nil   -- luacheck: ignore
-raises("tensor too large: f32 %(1000000,1000000,1000000000%)", "a size that overflows", fv.zeros, 1e6, 1e6, 1e9)
+tap.ok(#kept < 3, "three of them were not had")
+kept = nil -- luacheck: ignore
+raises("tensor too large: f32 %(1000000,1000000,1000000000%)", "a size that overflows",
+       fv.zeros, 1e6, 1e6, 1e9)
 
 -- elementwise functions
 do
@@ -64,34 +66,42 @@ raises("cost: size 'n': expected a whole number from 0, got %-1", "a size below 
 -- methods
 raises("tensor has no method 'reshpae' %(did you mean 'reshape'%?%)", "a method misspelt",
        function() x:reshpae(32) end)
-raises("rng has no method 'strem' %(did you mean 'stream'%?%)", "of a rng", function() fv.rng(1):strem "x" end)
+raises("rng has no method 'strem' %(did you mean 'stream'%?%)", "of a rng",
+       function() fv.rng(1):strem "x" end)
 raises("stream has no method 'nomral' %(did you mean 'normal'%?%)", "of a stream",
        function() fv.rng(1):stream "x":nomral(3) end)
 
 -- what is chosen by name
 local nan = 0 / 0
-raises("favor: x: expected one tensor %(%.%.%., n, d%), got integer", "a map of a number", fv.map("favor", { dim = 8 }), 3)
+raises("favor: x: expected one tensor %(%.%.%., n, d%), got integer", "a map of a number",
+       fv.map("favor", { dim = 8 }), 3)
 raises("got no value", "of nothing", fv.map("elu1"))
 raises("got more", "of two things", fv.map("elu1"), x, x)
 raises("favor: x: expected f32 or f64, got i64", "of integers", fv.map("favor", { dim = 8 }), x:to "i64")
 raises("favor: cost: expected a table of sizes, got nil", "a cost of nothing", function()
   fv.map("favor", { dim = 8 }):cost()
 end)
-raises("option 'scale': expected a number, got %-?nan", "NaN is no option there either", fv.map, "elu1", { scale = nan })
-raises("expected a word of letters", "a name with a space", fv.map.register, { name = "a b", doc = "", build = print })
+raises("option 'scale': expected a number, got %-?nan", "NaN is no option there either",
+       fv.map, "elu1", { scale = nan })
+raises("expected a word of letters", "a name with a space", fv.map.register, { name = "a b",
+       doc = "", build = print })
 fv.map.register { name = "void", doc = "", build = function() end }
 raises("map 'void': its build returned nothing", "a build that forgets to return", fv.map, "void")
 fv.map.register { name = "three", doc = "", build = function() return { call = function() return 3 end } end }
 raises("map 'three': its call returned a integer", "a map that gives no tensor", fv.map("three"), x)
 raises("'map': expected a function that returns a tensor, got integer", "a function that gives no tensor",
        fv.attention("linear", { map = function() return 3 end }), x, x, x)
-raises("#2 to 'softmax' %(y: expected a tensor, got integer%)", "a kernel of a number", fv.kernel "softmax", x, 3)
+raises("#2 to 'softmax' %(y: expected a tensor, got integer%)", "a kernel of a number",
+       fv.kernel "softmax", x, 3)
 
 local whole, f64 = x:to "i64", x:to "f64"
 for _, name in ipairs { "softmax", "uniform", "linear", "favor", "nystrom", "svd", "topm" } do
   local method = fv.attention(name)
-  raises(("#1 to '%s' %%(q: expected f32 or f64, got i64%%)"):format(name), name .. " of integers", method, whole, x, x)
-  raises(("#2 to '%s' %%(k: expected f32 like q, got f64; convert with :to%%)"):format(name), "and of two dtypes",
+  raises(("#1 to '%s' %%(q: expected f32 or f64, got i64%%)"):format(name), name .. " of integers",
+         method, whole, x, x)
+
+         raises(("#2 to '%s' %%(k: expected f32 like q, got f64; convert with :to%%)"):format(name),
+         "and of two dtypes",
          method, x, f64, x)
   local o = method(x, fv.zeros(0, 8), fv.zeros(0, 3))
   tap.ok(o:size(1) == 4 and o:size(2) == 3, name .. " of no keys is a result")

@@ -35,7 +35,8 @@ is(("%s %s x"):format(exe, write("s.lua", "print(arg[0]:match '[^/]+$', ...)")),
    "a script has its arguments")
 tap.ok(select(2, sh(exe .. " -e 'error(\"no\", 0)'")) ~= 0, "an error is a failing status")
 local text = sh(exe .. " -e 'local function f() local x = nil; x.y = 1 end f()'")
-tap.ok(text:find "^fovea: %-e:1: attempt to index" and text:find "traceback", "an error shows where", "%s", text)
+tap.ok(text:find "^fovea: %-e:1: attempt to index" and text:find "traceback",
+       "an error shows where", "%s", text)
 text = sh(exe .. " " .. dir .. "/missing.lua")
 tap.ok(text:find "^fovea: cannot open", "a missing script is one clear error", "%s", text)
 text = sh(exe .. " run " .. dir)
@@ -46,8 +47,10 @@ tap.ok(text:find "unknown option '%-%-drawz=3'", "experiments refuse unknown opt
 text = sh(exe .. " run experiments/kernel_comparison --drawz=3")
 tap.ok(text:find "did you mean '%-%-draws'", "and name the nearest", "%s", text)
 text = sh(exe .. " run experiments/kernel_comparison --out=" .. write("taken", "mine"))
-tap.ok(text:find "^fovea: cannot write the results: mkdir: [^\n]*taken: [%w ]+\n$", "a folder that is a file", "%s", text)
-is(exe .. " run --help", "usage: fovea run experiment [--name=value ...]\n       fovea run experiment --help\n",
+tap.ok(text:find "^fovea: cannot write the results: mkdir: [^\n]*taken: [%w ]+\n$",
+       "a folder that is a file", "%s", text)
+is(exe .. " run --help",
+       "usage: fovea run experiment [--name=value ...]\n       fovea run experiment --help\n",
    "run tells how it is used")
 for _, v in ipairs { "FOVEA_THREADS=0", "FOVEA_THREADS=2x", "FOVEA_THREADS=999", "FOVEA_ISA=nonsense" } do
   text = sh("env " .. v .. " " .. exe .. " -e ''")
@@ -93,7 +96,8 @@ interrupted("local x = fv.zeros(3000, 3000) for i = 1, 1000 do x:matmul(x) end",
 
 -- the prompt, in a pseudo-terminal
 if os.execute "command -v script >/dev/null 2>&1" then
-  write("typed", 'local x = fv.ones(2,\n2)\nx:sum():item() + 1\nnonsense(\n)\n?zeros\nfv.softmax_attention(x, x)\n')
+  write("typed",
+         'local x = fv.ones(2,\n2)\nx:sum():item() + 1\nnonsense(\n)\n?zeros\nfv.softmax_attention(x, x)\n')
   local shown = sh(("FOVEA_HISTORY=%s/history TERM=dumb script -qec %s /dev/null < %s/typed")
     :format(dir, exe, dir)):gsub("\27%[[%d;?]*%a", "")
   tap.ok(shown:find "5%.0", "a block of two lines, a local that stays, a value shown", "%s", shown)

@@ -142,7 +142,8 @@ local function present(rows)
   local g = grid.new {
     { "n" }, { "method" }, { "budget", nil, "m" }, { "err", "%.3f", "rel. error" },
     { "err95", nil, "95 %", right = true }, { "kl", "%.3f", "row KL" },
-    { "kl95", nil, "95 %", right = true }, { "skill", "%+.3g" }, { "neg", "%.1f", "neg. %" }, { "ms", "%.2f" },
+    { "kl95", nil, "95 %", right = true }, { "skill", "%+.3g" }, { "neg", "%.1f", "neg. %" },
+    { "ms", "%.2f" },
     { "spread", nil, "10-90 %", right = true } }
   local last
   for _, r in ipairs(rows) do
@@ -158,10 +159,12 @@ end
 --- Colour by family; broken lines where independent draws have an orthogonal twin.
 local looks = {
   ["best rank-m"] = { "#999999", 2 }, ["top-m"] = { "#999999", 3 }, ["elu+1"] = { "#8c564b" },
-  ["DPFP-1"] = { "#e69f00" }, ["DPFP-2"] = { "#e69f00" }, ["DPFP-3"] = { "#e69f00" }, ["ReLU"] = { "#cc79a7" },
+  ["DPFP-1"] = { "#e69f00" }, ["DPFP-2"] = { "#e69f00" }, ["DPFP-3"] = { "#e69f00" },
+  ["ReLU"] = { "#cc79a7" },
   ["trig iid"] = { "#d55e00", 2 }, ["trig orthogonal"] = { "#d55e00" },
   ["positive iid"] = { "#56b4e9", 2 }, ["positive orthogonal"] = { "#56b4e9" },
-  ["hyperbolic iid"] = { "#0072b2", 2 }, ["hyperbolic orthogonal"] = { "#0072b2" }, ["Nystrom"] = { "#009e73" },
+  ["hyperbolic iid"] = { "#0072b2", 2 }, ["hyperbolic orthogonal"] = { "#0072b2" },
+  ["Nystrom"] = { "#009e73" },
 }
 
 local function figure(rows, lengths, uniform)
@@ -192,11 +195,12 @@ local function figure(rows, lengths, uniform)
 end
 
 local reading = [[
-Reading. 'rel. error' is |O' - O| / |O| of the attention output against exact softmax attention; 'row KL' the mean
-over queries of KL(exact weights || approximate weights); 'skill' is 1 - (error / error of uniform averaging)^2: at 0 a
-method is no better than averaging all values, below 0 it is worse; 'neg.' is the share of negative weights (KL then
-counts them as 1e-12). m counts features, landmarks, the rank or the kept weights. Intervals are 95 % over passages
-and draws, resampled independently. Controls, computed from the exact weights: 'best rank-m' is the matrix of rank m
+Reading. 'rel. error' is |O' - O| / |O| of the attention output against exact softmax attention;
+'row KL' the mean over queries of KL(exact weights || approximate weights); 'skill' is 1 - (error /
+error of uniform averaging)^2: at 0 a method is no better than averaging all values, below 0 it is
+worse; 'neg.' is the share of negative weights (KL then counts them as 1e-12). m counts features,
+landmarks, the rank or the kept weights. Intervals are 95 % over passages and draws, resampled
+independently. Controls, computed from the exact weights: 'best rank-m' is the matrix of rank m
 nearest to them, 'top-m' keeps the m largest weights of each row and scales them to sum 1.]]
 
 return {
@@ -244,8 +248,8 @@ return {
     print(reading)
     print("\n" .. setting)
     local csv = opt.out .. "/results.csv"
-    results.write(csv, g:csv { "n", "method", "budget", "passages", "draws", "err", "err_lo", "err_hi", "kl", "kl_lo",
-                       "kl_hi", "skill", "neg", "ms", "ms_lo", "ms_hi", "path" })
+    results.write(csv, g:csv { "n", "method", "budget", "passages", "draws", "err", "err_lo", "err_hi",
+                               "kl", "kl_lo", "kl_hi", "skill", "neg", "ms", "ms_lo", "ms_hi", "path" })
     local fig = figure(rows, lengths, uniform)
     fig:save(opt.out .. "/error.png")
     fig:save(opt.out .. "/error.svg")

@@ -165,12 +165,14 @@ end
 
 --- One option as a line for help: name, type or choices, default, range, doc.
 function options.line(o)
-  local what = o.choices and table.concat(type(o.choices) == "table" and o.choices or { o.choices }, "|") or o.type
+  local choices = type(o.choices) == "table" and table.concat(o.choices, "|") or o.choices
+  local what = choices or o.type
   local range = ""
   if o.lo and o.hi then range = (" in [%s, %s]"):format(bound(o.lo), bound(o.hi))
   elseif o.lo then range = (" from %s"):format(bound(o.lo))
   elseif o.hi then range = (" up to %s"):format(bound(o.hi)) end
-  local default = o.required and "required" or o.default ~= nil and "default " .. shown(o.default) or "optional"
+  local default = o.required and "required" or "optional"
+  if not o.required and o.default ~= nil then default = "default " .. shown(o.default) end
   return ("%-12s %s%s, %s: %s"):format(o.name, what, range, default, o.doc)
 end
 

@@ -33,7 +33,8 @@ local function script(spec, path)
   local svg = path:find "%.svg$"
   local wide, tall = 460 * n + 190, spec.height or 480   -- the key has its own column
   out[#out + 1] = svg
-    and ("set terminal svg size %d,%d dynamic enhanced font 'DejaVu Sans,12' background '#ffffff'"):format(wide, tall)
+    and ("set terminal svg size %d,%d dynamic enhanced font 'DejaVu Sans,12' background '#ffffff'")
+      :format(wide, tall)
     or ("set terminal pngcairo size %d,%d enhanced font 'DejaVu Sans,18'"):format(2 * wide, 2 * tall)
   out[#out + 1] = "set output " .. quote(path)
   out[#out + 1] = "set termoption noenhanced"
@@ -41,7 +42,8 @@ local function script(spec, path)
     for j, line in ipairs(p.lines) do block(out, ("d%d_%d"):format(i, j), line) end
   end
   out[#out + 1] = ("set multiplot layout 1,%d title %s"):format(n, quote(spec.title or ""))
-  out[#out + 1] = "set grid back lw 1 lc rgb '#dddddd'\nset border 3\nset tics nomirror\nset style fill transparent solid 0.15 noborder"
+  out[#out + 1] = "set grid back lw 1 lc rgb '#dddddd'\nset border 3\nset tics nomirror"
+  out[#out + 1] = "set style fill transparent solid 0.15 noborder"
   for i, p in ipairs(spec.panels) do
     out[#out + 1] = "unset logscale\nset title " .. quote(p.title or "")
     out[#out + 1] = "set xlabel " .. quote(p.xlabel or "") .. "\nset ylabel " .. quote(p.ylabel or "")

@@ -41,7 +41,8 @@ function projection.map(opt, name, pairs, op, features)
     if W:ndim() ~= 2 then error(name .. ": option 'projection': expected (m, d), got "
                                 .. W:ndim() .. " dimensions", 0) end
     if opt.dim and opt.dim ~= W:size(2) then
-      error(("%s: option 'projection': expected (m, dim=%d), got (%d,%d)"):format(name, opt.dim, W:shape()), 0)
+      error(("%s: option 'projection': expected (m, dim=%d), got (%d,%d)")
+        :format(name, opt.dim, W:shape()), 0)
     end
     if opt.features and opt.features ~= pairs * W:size(1) then
       error(("%s: option 'features': the projection gives %d, got %d"):format(name, pairs * W:size(1),

@@ -5,7 +5,8 @@ local grid = require "fovea.grid"
 local style = [[
 body{font:16px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#222}
 h1{font-size:1.6rem}h2{margin-top:2rem;font-size:1.2rem}table{border-collapse:collapse;font-size:.85rem}
-th{text-align:left;border-bottom:2px solid #444;padding:.2rem .7rem}td{padding:.15rem .7rem;white-space:nowrap}
+th{text-align:left;border-bottom:2px solid #444;padding:.2rem .7rem}
+td{padding:.15rem .7rem;white-space:nowrap}
 td.n{text-align:right;font-variant-numeric:tabular-nums}tr.rule td{border-top:1px solid #bbb}
 figure{margin:1rem 0}figure svg{max-width:100%;height:auto}figcaption,footer{color:#555;font-size:.85rem}
 pre{background:#f6f6f6;padding:.7rem;overflow:auto;font-size:.8rem}]]

@@ -29,7 +29,8 @@ return {
     local pick = features.maker("favor", opt)
     return {
       attend = function(q, k, v, c)
-        local phi, o = pick(q:size(-1)), nil
+        local phi = pick(q:size(-1))
+        local o
         local logs = opt.estimator ~= "trig" and not c.causal and c.key_length == nil and k:size(-2) > 0
         if logs then o = log_attention(phi:log(q), phi:log(k), v)
         else o = fv.linear_attention(phi(q), phi(k), v, c) end

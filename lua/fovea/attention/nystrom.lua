@@ -82,7 +82,8 @@ return {
   options = {
     { "landmarks", "integer", 64, "number m of landmarks", lo = 1 },
     { "iterations", "integer", 6, "steps of the pseudoinverse", lo = 0, hi = 1000 },
-    { "init", "string", "exact", "alpha: the largest column sum of each head's matrix, or of the whole call's",
+    { "init", "string", "exact",
+      "alpha: the largest column sum of each head's matrix, or of the whole call's",
       choices = { "exact", "original" } }
   },
   acausal = "every landmark sees the future",
