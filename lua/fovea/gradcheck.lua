@@ -57,12 +57,12 @@ return function(f, xs, opt)
       flat:set(k, at)
       local got, want = g:get(k), (up - down) / (2 * opt.h)
       local d = math.abs(got - want) / math.max(1, math.abs(want))
-      if not (d <= gap) and gap == gap then
+      if (d > gap or d ~= d) and gap == gap then
         gap, place = d, ("argument %d at %s: %.9g, differences %.9g"):format(i, position(x, k), got, want)
       end
     end
   end
-  if not (gap <= opt.tol) and opt.tol < math.huge then
+  if opt.tol < math.huge and (gap > opt.tol or gap ~= gap) then
     error(("gradcheck: gap %.3g > %.3g: %s"):format(gap, opt.tol, place), 2)
   end
   return gap, place

@@ -69,8 +69,8 @@ end
 
 local by, names = {}, {}
 local shared = setmetatable({
-  raw = taping.raw, node = node, method = method, names = names, shape_of = shape_of, zeros = zeros,
-  straight = straight, fit = fit, sum_to = sum_to, embed = embed
+  raw = taping.raw, node = node, same = same, method = method, names = names,
+  shape_of = shape_of, zeros = zeros, straight = straight, fit = fit, sum_to = sum_to, embed = embed
 }, { __index = tape })
 for _, kind in ipairs { "elementwise", "reductions", "views", "places", "products", "equations",
                         "factors", "operators" } do

@@ -51,7 +51,9 @@ local function call(op, ...)
   end, nodes)
 end
 
-local meta = { __name = "fovea.op", __call = call, __tostring = function(op) return "operator " .. op.name end }
+local meta = {
+  __name = "fovea.op", __call = call, __tostring = function(op) return "operator " .. op.name end
+}
 
 return function(given)
   local op = options.read(list, given, "op", 2)

@@ -14,11 +14,12 @@
 --- fv.no_grad(f, ...) -> results of f: calls f(...) with nothing recorded
 --- Parameters may be changed in place there.
 
--- A tensor that a gradient can flow to has a node: { back, serial, node of input 1, ... }.
--- back(dy) takes the gradient of the result and returns those of the inputs; false is none.
--- The nodes of a call with several results are { pick, serial, node of the call, i }; the
--- back of the call then takes the list of their gradients. Nodes hang on their tensors
--- alone, so a graph that nobody holds is garbage.
+-- A tensor that a gradient can flow to has a node: { back, serial, a, b, input 1, ... }.
+-- back(dy, a, b) takes the gradient of the result and what was saved, and returns those of
+-- the inputs, which are nodes in their turn; false is none. Each result of a call that has
+-- several is { pick, serial, i, false, node of the call }; the back of the call then takes
+-- the list of their gradients. Nodes hang on their tensors alone, so a graph that nobody
+-- holds is garbage.
 
 local core = require "fovea.core"
 local taping = core.taping
@@ -50,11 +51,19 @@ local function is_real(x) return is_tensor(x) and real[x:dtype()] or false end
 
 -- ---- recording ----
 
---- Gives y the node of a call whose inputs were a, b, c; returns y.
-local function record(y, back, a, b, c)
+--- Gives y the node of a call whose inputs were x, z, w; returns y.
+local function record(y, back, x, z, w)
   count = count + 1
-  if b == nil then return track(y, { back, count, node(a) }) end
-  return track(y, { back, count, node(a) or false, node(b) or false, c ~= nil and node(c) or false })
+  if z == nil then return track(y, { back, count, false, false, node(x) }) end
+  local last = w ~= nil and node(w) or false
+  return track(y, { back, count, false, false, node(x) or false, node(z) or false, last })
+end
+
+--- The same with nodes for inputs, and a and b saved for back.
+local function record_saved(y, back, a, b, n, m)
+  count = count + 1
+  if m == nil then return track(y, { back, count, a, b, n }) end
+  return track(y, { back, count, a, b, n, m })
 end
 
 local function pick() end     -- marks a node of one result among several
@@ -63,10 +72,10 @@ local function leaf() end     -- marks a node that keeps its gradient
 --- The same for several results, which it returns one by one, and a list of input nodes.
 local function record_nodes(y, back, inputs)
   count = count + 1
-  local n = { back, count, table.unpack(inputs) }
+  local n = { back, count, false, false, table.unpack(inputs) }
   if is_tensor(y) then return track(y, n) end
   for i, out in ipairs(y) do
-    if is_real(out) then track(out, { pick, count, n, i }) end
+    if is_real(out) then track(out, { pick, count, i, false, n }) end
   end
   return table.unpack(y)
 end
@@ -97,8 +106,7 @@ local function sort(roots, targets, start)
         live[n], outer[#outer + 1], top = false, n, top - 1
       else
         live[n] = 0                                    -- entered, inputs first
-        local last = n[1] == pick and 3 or #n
-        for k = 3, last do
+        for k = 5, #n do
           local m = n[k]
           if m and live[m] == nil then top = top + 1; stack[top] = m end
         end
@@ -107,7 +115,7 @@ local function sort(roots, targets, start)
       top = top - 1
       if state == 0 then
         local any = false
-        for k = 3, n[1] == pick and 3 or #n do any = any or n[k] and live[n[k]] end
+        for k = 5, #n do any = any or n[k] and live[n[k]] end
         live[n] = any or false
         if any then order[#order + 1] = n end
       end
@@ -150,15 +158,15 @@ local function run(order, live, grads, targets, keep)
       local old = n.grad
       n.grad = old and old + g or on and g or g:clone()
     elseif back == pick then
-      local m = n[3]
+      local m = n[5]
       local list = grads[m] or {}
-      list[n[4]], grads[m] = g, list
+      list[n[3]], grads[m] = g, list
     else
-      local d = { back(g) }
-      if not keep then n[1] = used end
-      for k = 3, #n do
+      local d = { back(g, n[3], n[4]) }
+      if not keep then n[1], n[3], n[4] = used, false, false end
+      for k = 5, #n do
         local m = n[k]
-        if m and d[k - 2] and live[m] then add(grads, owned, m, d[k - 2]) end
+        if m and d[k - 4] and live[m] then add(grads, owned, m, d[k - 4]) end
       end
     end
     ::continue::
@@ -188,13 +196,14 @@ local function detach(x) return raw(method.expand, x, { x:shape() }) end
 
 local function requires_grad(x, flag)
   if not is_real(x) then
-    error(("requires_grad: expected an f32 or f64 tensor, got %s"):format(is_tensor(x) and x:dtype() or type(x)), 2)
+    local got = is_tensor(x) and x:dtype() or type(x)
+    error("requires_grad: expected an f32 or f64 tensor, got " .. got, 2)
   end
   if flag == false then return track(x, nil) end
   switch(true)
   if node(x) then return x end
   count = count + 1
-  return track(x, { leaf, count })
+  return track(x, { leaf, count, false, false })
 end
 
 local function backward(y, seed, opt)
@@ -226,7 +235,7 @@ local function alias(args, n)
     if is_real(x) then
       local parent = node(x)
       count = count + 1
-      local mine = { straight, count, parent }
+      local mine = { straight, count, false, false, parent }
       xs[i] = track(detach(x), mine)
       set[mine], list[#list + 1], outer = true, { mine, x, i }, outer or parent ~= nil
     end
@@ -360,20 +369,20 @@ local function no_grad(f, ...) return with(false, f, ...) end
 -- ---- the hook ----
 
 local rules, names = require "fovea.gradients" {
-  record = record, record_list = record_list, record_nodes = record_nodes, is_tensor = is_tensor, is_real = is_real,
+  record = record, record_saved = record_saved, record_list = record_list, record_nodes = record_nodes,
+  is_tensor = is_tensor, is_real = is_real,
   with = with, recording = function() return on end
 }
 
-local function unknown(f)
+setmetatable(rules, { __index = function(_, f)
   return function() error((names[f] or "function") .. ": not differentiable: no gradient rule", 3) end
-end
-
-taping.tape(false, function(f, ...) return (rules[f] or unknown(f))(f, ...) end)
+end })
+taping.tape(false, rules)
 
 return {
   grad = grad, value_and_grad = value_and_grad, vjp = vjp, jvp = jvp, no_grad = no_grad,
   requires_grad = requires_grad, backward = backward, detach = detach, rules = rules, names = names,
-  record = record, record_list = record_list, record_nodes = record_nodes, with = with, alias = alias, sort = sort, run = run,
-  start_at = start_at, is_tensor = is_tensor, is_real = is_real,
+  record = record, record_list = record_list, record_nodes = record_nodes, with = with, alias = alias,
+  sort = sort, run = run, start_at = start_at, is_tensor = is_tensor, is_real = is_real,
   recording = function() return on end, serial = function() return count end
 }

@@ -84,7 +84,7 @@ void fov_raise (lua_State *L, fov_Status s, const char *fn);
 
 /* While the tape is on, guarded functions first ask fov_tape: -1 means no
  * argument is tracked (go on), anything else is the number of results that
- * the tape's hook has left.  fov_methods guards what it registers; functions
+ * the tape's rule has left.  fov_methods guards what it registers; functions
  * registered as closures of their own begin with FOV_TAPED(L). */
 extern bool fov_tape_on;
 int fov_tape (lua_State *L);

@@ -1,15 +1,18 @@
 /* tape.c -- where calls meet the tape.
  *
  * While the tape is on, a call with a tracked tensor among its arguments (or
- * one level down in a table, as in cat{a, b}) goes to the hook, a Lua
- * function, as hook(f, args...); the hook computes with core.raw(f, args...)
- * and records how to differentiate.  While it is off this costs one test. */
+ * one level down in a table, as in cat{a, b}) goes to the rule for its
+ * function, rules[f](f, args...), which computes with core.raw(f, args...) and
+ * records how to differentiate.  While it is off this costs one test. */
 #include "bind/bind.h"
+
+#include <string.h>
 
 bool fov_tape_on;
 
-static bool raw;        /* the next guarded call is the hook's own */
-static const char hook; /* its address keys the hook in the registry */
+static bool raw;        /* the next guarded call is a rule's own */
+static bool inside;     /* a rule's own call runs, or has raised an error */
+static const char rules; /* its address keys their table in the registry */
 
 static bool tracked (lua_State *L, int i) {
   fov_Tensor *t = fov_totensor(L, i);
@@ -38,18 +41,25 @@ int fov_tape (lua_State *L) {
   luaL_checkstack(L, top + 8, NULL);
   if (!any_tracked(L, top)) return -1;
   lua_Debug ar;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &hook);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &rules);
   lua_getstack(L, 0, &ar);
   lua_getinfo(L, "f", &ar);
+  lua_pushvalue(L, -1);
+  lua_gettable(L, -3);
+  lua_insert(L, -2);
   for (int i = 1; i <= top; i++) lua_pushvalue(L, i);
-  lua_call(L, top + 1, LUA_MULTRET);
-  return lua_gettop(L) - top;
+  if (lua_pcall(L, top + 1, LUA_MULTRET, 0) == LUA_OK) return lua_gettop(L) - top - 1;
+  const char *text = lua_tostring(L, -1);
+  if (!inside || (text && strstr(text, "interrupted!"))) lua_error(L);
+  inside = false;
+  lua_settop(L, top);     /* once more as it stands, to raise its error where it belongs */
+  return -1;
 }
 
-/* core.tape(on, hook?) -> was on */
+/* core.tape(on, rules?) -> was on */
 static int tape (lua_State *L) {
   lua_settop(L, 2);
-  if (!lua_isnil(L, 2)) lua_rawsetp(L, LUA_REGISTRYINDEX, &hook);
+  if (!lua_isnil(L, 2)) lua_rawsetp(L, LUA_REGISTRYINDEX, &rules);
   lua_pushboolean(L, fov_tape_on);
   fov_tape_on = lua_toboolean(L, 1);
   return 1;
@@ -58,8 +68,9 @@ static int tape (lua_State *L) {
 /* core.raw(f, args...) -> f(args...) unseen by the tape; f is one it was given. */
 static int call_raw (lua_State *L) {
   raw = fov_tape_on;
+  inside = true;
   lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
-  raw = false;
+  raw = inside = false;
   return lua_gettop(L);
 }
 

@@ -3,6 +3,7 @@
 local core = require "fovea.core"
 
 return function(rules, tape)
+local record_saved, same, node = tape.record_saved, tape.same, tape.node
 local record, is_tensor, raw, straight, fit =
   tape.record, tape.is_tensor, tape.raw, tape.straight, tape.fit
 
@@ -14,14 +15,14 @@ end
 local function of_x(name, back)
   rules[name] = function(f, x, opt)
     if opt ~= nil then refuse_out(opt, name) end
-    return record(raw(f, x), function(dy) return back(dy, x) end, x)
+    return record_saved(raw(f, x), back, x, false, node(x))
   end
 end
 local function of_y(name, back)
   rules[name] = function(f, x, opt)
     if opt ~= nil then refuse_out(opt, name) end
     local y = raw(f, x)
-    return record(y, function(dy) return back(dy, y) end, x)
+    return record_saved(y, back, y, false, node(x))
   end
 end
 
@@ -75,22 +76,30 @@ local function binary(name, dx, dy)
 end
 
 local function sums(name, back)
+  local function both(dz) return dz, back(dz) end
   rules[name] = function(f, x, y, opt)
     if opt ~= nil then refuse_out(opt, name) end
-    local z = raw(f, x, y)
+    local z, n, m = raw(f, x, y), node(x) or false, node(y) or false
+    if (not n or same(x, z)) and (not m or same(y, z)) then
+      return record_saved(z, both, false, false, n, m)
+    end
     local fx, fy = fit(x, z), fit(y, z)
-    return record(z, function(dz) return fx and fx(dz), fy and fy(back(dz)) end, x, y)
+    return record_saved(z, function(dz) return fx and fx(dz), fy and fy(back(dz)) end, false, false, n, m)
   end
 end
 sums("add", straight)
 sums("sub", function(dz) return -dz end)
 
+local function product(dz, x, y) return y and dz * y, x and dz * x end
 rules.mul = function(f, x, y, opt)
   if opt ~= nil then refuse_out(opt, "mul") end
-  local z = raw(f, x, y)
+  local z, n, m = raw(f, x, y), node(x) or false, node(y) or false
+  local a, b = m and x, n and y
+  if (not n or same(x, z)) and (not m or same(y, z)) then
+    return record_saved(z, product, a, b, n, m)
+  end
   local fx, fy = fit(x, z), fit(y, z)
-  local a, b = fy and x, fx and y
-  return record(z, function(dz) return b and fx(dz * b), a and fy(dz * a) end, x, y)
+  return record_saved(z, function(dz) return fx and fx(dz * b), fy and fy(dz * a) end, false, false, n, m)
 end
 
 local function flat(dz) return dz * 0 end

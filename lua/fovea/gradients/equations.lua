@@ -8,8 +8,6 @@ local record, raw, node, sum_to =
 
 local function T(x) return x:transpose(-2, -1) end
 
-local function column(x) return x:ndim() == 1 and x:unsqueeze(-1) or x end
-
 --- A X = B:  dB = A'^-1 dX,  dA = -dB X'.
 local function equation(solve_transposed, of_matrix)
   return function(f, A, B, opt)

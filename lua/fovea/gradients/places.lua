@@ -21,7 +21,9 @@ rules.scatter_add = function(f, x, dim, index, src)
 end
 rules.index_select = function(f, x, dim, index)
   local shape, dtype = shape_of(x), method.dtype(x)
-  return record(raw(f, x, dim, index), function(dy) return zeros(shape, dtype):index_add(dim, index, dy) end, x)
+  return record(raw(f, x, dim, index), function(dy)
+    return zeros(shape, dtype):index_add(dim, index, dy)
+  end, x)
 end
 rules.index_add = function(f, x, dim, index, src)
   return record_list(raw(f, x, dim, index, src), function(dy) return dy, dy:index_select(dim, index) end,

@@ -1,0 +1,238 @@
+-- The tape in use: loops, random programs, nesting, checkpoints, operators and
+-- attention methods, refusals, memory.
+
+local fv = require "fovea"
+local tap = require "tap"
+
+local rng = fv.rng(11):stream "tape"
+local function r(...) return rng:uniform({ ... }, { lo = -1, hi = 1, dtype = "f64" }) end
+
+-- Central differences of step 1e-5 in f64: see tape.t.
+local function check(name, f, xs, tol)
+  local good, gap, place = pcall(fv.gradcheck, f, xs, { tol = math.huge })
+  return tap.ok(good and gap <= (tol or 1e-6), name, "%s %s", gap, place)
+end
+
+-- ---- values known by algebra ----
+
+do
+  local x = fv.tensor({ 1, -2, 3 }, { dtype = "f64" })
+  local g, y = fv.grad(function(a) return (a * a):sum() end)(x)
+  tap.near(g, x * 2, 0, "grad of x.x is 2x")
+  tap.is(y:item(), 14, "the value is the last result")
+  local v, ga, gb = fv.value_and_grad(function(a, n, b) return (a * b):sum() * n end)(x, 3, x + 1)
+  tap.is(v:item(), 3 * (2 + 2 + 12), "value_and_grad gives the value first")
+  tap.near(ga, (x + 1) * 3, 0, "numbers among the arguments pass through")
+  tap.near(gb, x * 3, 0, "a gradient for each tensor")
+  local function cube(a) return (a ^ 3):sum() end
+  local second = fv.grad(function(a) return (fv.grad(cube)(a)):sum() end)(x)
+  tap.near(second, x * 6, 1e-15, "gradients nest")
+  local third = fv.grad(function(a)
+    return (fv.grad(function(b) return (fv.grad(cube)(b)):sum() end)(a) * a):sum()
+  end)(x)
+  tap.near(third, x * 12, 1e-14, "and nest again")
+  local w = fv.grad(function(w) return (fv.grad(function(a)
+    return (a * a * w):sum() end)(x) * x):sum() end)(x)
+  tap.near(w, x * x * 2, 1e-15, "an outer gradient sees through an inner one by closure")
+  local zero = fv.grad(function(a, b) return a:sum() + b:detach():sum() end)(x, x)
+  tap.near(zero, fv.ones(3, { dtype = "f64" }), 0, "the used argument")
+  tap.is(select(2, fv.grad(function(a, b) return a:sum() + b:detach():sum() end)(x, x)):abs():sum():item(), 0,
+         "an argument that does not matter has gradient 0")
+  local t, out = fv.jvp(function(a, b) return a:matmul(b):tanh() end, { x, r(3, 2) }, { x * 0, r(3,
+    2) * 0 + 1 })
+  local s = x:sum():item()
+  tap.near(t, (1 - out * out) * s, 1e-14, "jvp: the derivative along a direction")
+  tap.near(out, out:clone(), 0, "jvp gives the result too")
+  local gs, o1 = fv.vjp(function(a) return a * 2 end, { x }, x)
+  tap.near(gs[1], x * 2, 0, "vjp with a seed")
+  tap.near(o1, x * 2, 0, "vjp gives the result")
+end
+
+-- ---- leaves ----
+
+do
+  local x, w = r(4, 3):to "f32":requires_grad(), r(3, 2):requires_grad()
+  local function loss() return (x:matmul(w):tanh()):sum() end
+  loss():backward()
+  tap.is(x.grad:dtype(), "f32", "a leaf's gradient has its dtype")
+  local once = w.grad:clone()
+  loss():backward()
+  tap.near(w.grad, once * 2, 1e-15, "gradients accumulate")
+  w.grad = nil
+  tap.is(w.grad, nil, "and start afresh")
+  local y = loss()
+  y:backward { retain_graph = true }
+  y:backward()
+  tap.near(w.grad, once * 2, 1e-15, "a retained graph runs twice")
+  tap.raises("used up", "a graph that was used raises", y.backward, y)
+  tap.raises("scalar", "a result that is no scalar needs a seed", function() x:exp():backward() end)
+  tap.raises("nothing that requires", "a constant has no gradient", function() fv.zeros(1):backward() end)
+  tap.raises("f32 or f64", "integers have none", function() fv.arange(3):requires_grad() end)
+  tap.raises("without requires_grad", "grad is not set on others",
+    function() fv.zeros(1).grad = fv.zeros(1) end)
+  tap.is(fv.zeros(1).grad, nil, "and reads as nil")
+  for name, f in pairs {
+    add_ = function() x:add_(1) end, fill = function() x:fill(0) end, set = function() x:set(1, 1, 0) end,
+    copy_ = function() fv.zeros(4, 3):copy_(x) end, ["x%[i%] = y"] = function() fv.zeros(4, 3)[1] = x[1] end,
+    exp_ = function() x:tanh():exp_() end
+  } do tap.raises(name .. ": in place", name .. " in place raises", f) end
+  tap.raises("option 'out'", "out= raises", function() fv.exp(x, { out = fv.zeros(4, 3) }) end)
+  tap.raises("lstsq: not differentiable", "lstsq has no rule", function() fv.lstsq(w, fv.ones(3,
+    { dtype = "f64" })) end)
+  fv.no_grad(function() w:mul_(0.5) end)
+  tap.raises("nothing that requires", "no_grad records nothing", function() fv.no_grad(loss):backward() end)
+  tap.raises("oops", "no_grad passes errors on", fv.no_grad, function() error "oops" end)
+  tap.raises("nothing that requires", "detach cuts", function() x:detach():sum():backward() end)
+  tap.ok(not pcall(function() x:add_(1) end), "the tape is on again after them")
+  local _, taped = pcall(function() return x:matmul(x) end)
+  local _, plain = pcall(function() return x:detach():matmul(x:detach()) end)
+  tap.is(taped:match "bad.*", plain:match "bad.*", "misfits are told as without the tape")
+  x:requires_grad(false)
+  tap.ok(pcall(function() x:add_(0) end), "requires_grad(false) takes the mark away")
+  w.grad = nil
+  local a = (w * 2):sum()
+  local before = w.grad
+  local gx = fv.grad(function(b) return (b:matmul(w)):sum() end)(r(2, 3))
+  tap.is(w.grad, before, "fv.grad leaves other leaves alone")
+  gx:sum():backward()
+  a:backward()
+  tap.near(w.grad, fv.full({ 3, 2 }, 4, { dtype = "f64" }), 1e-15,
+    "but its result can be differentiated by them")
+  w:requires_grad(false)
+end
+
+-- ---- programs ----
+
+check("a state carried through a loop", function(w, x)
+  local h = x[1]
+  for t = 1, 5 do
+    h = (h * w:sum() + x[t]):tanh()
+    if h:sum():item() > 0 then h = h * 1.5 end
+  end
+  return h
+end, { r(3), r(5, 4) })
+
+check("many slices of one tensor", function(x)
+  local total = 0
+  for i = 1, 4 do total = total + (x[i]:slice(1, i, 4) * x:diagonal()[i]):sum() + x:sum() end
+  return total
+end, { r(4, 4) })
+
+do
+  local one = { "tanh", "sigmoid", "sin", "square", "softplus", "neg", "gelu" }
+  for seed = 1, 12 do
+    local pick = fv.rng(seed):stream "programs"
+    check("random program " .. seed, function(a, b, c)
+      pick:position(0)
+      local pool = { a, b, c }
+      for _ = 1, 10 do
+        local x, y = pool[pick:integers(1, #pool)], pool[pick:integers(1, #pool)]
+        local k = pick:integers(1, 7)
+        local z
+        if k == 1 then z = x + y
+        elseif k == 2 then z = x * y
+        elseif k == 3 then z = x - y * 0.5
+        elseif k == 4 then z = x / (y * y + 1)
+        elseif k == 5 then z = x:expand(3, 3):matmul(y:expand(3, 3):t()) * 0.3
+        elseif k == 6 then z = fv.cat({ x:slice(-1, 2, 3), x:slice(-1, 1, 1) }, -1):expand(3, 3):t()
+        else
+          local name = one[pick:integers(1, #one)]
+          z = x[name](x)
+        end
+        pool[#pool + 1] = z
+      end
+      return pool[#pool]:sum() + pool[#pool - 1]
+    end, { r(3, 3), r(1, 3), r(3, 3) }, 5e-6)           -- curvature grows with depth
+  end
+end
+
+do
+  local w = r(3, 3):requires_grad()
+  local function layer(x) return (x:matmul(w)):tanh(), x * 2 end
+  local x = r(2, 3)
+  local function plain(f) return function(a) local y, z = f(a) return (y * z + a):sum() end end
+  local g1 = fv.grad(plain(layer))(x)
+  local g2 = fv.grad(plain(function(a) return fv.checkpoint(layer, a) end))(x)
+  tap.near(g2, g1, 1e-15, "a checkpoint changes no gradient but the order of a sum")
+  plain(layer)(x):backward()
+  local wg = w.grad
+  w.grad = nil
+  plain(function(a) return fv.checkpoint(layer, a) end)(x):backward()
+  tap.near(w.grad, wg, 0, "nor those of parameters that its function closes over")
+  w:requires_grad(false)
+  local function slope(f) return fv.grad(function(a) return (fv.grad(plain(f))(a)):square():sum() end)(x) end
+  tap.near(slope(function(a) return fv.checkpoint(layer, a) end), slope(layer), 1e-14,
+    "nor second derivatives")
+end
+
+do
+  local twice = fv.op { name = "swish", forward = function(x, k) return x * (x * k):sigmoid() end,
+    backward = function(dy, _, x, k)
+      local s = (x * k):sigmoid()
+      return dy * (s + x * k * s * (1 - s))
+    end }
+  check("fv.op", function(x) return twice(x, 2) * x end, { r(3) })
+  check("fv.op twice", function(x) return (fv.vjp(function(a) return twice(a, 2):sum() end,
+    { x }))[1] end, { r(3) }, 1e-5)
+  local two = fv.op { forward = function(x, y) return x * y, x + y end,
+    backward = function(d, _, x, y) return (d[1] or 0) * y + (d[2] or 0), (d[1] or 0) * x + (d[2] or 0) end }
+  check("fv.op with two results", two, { r(3), r(3) })
+  local wrong = fv.op { name = "wrong", forward = function(x) return x * x end, backward = function(dy)
+    return dy end }
+  tap.raises("gradcheck: gap", "gradcheck finds a wrong gradient", fv.gradcheck, wrong, { r(3) })
+  local misfit = fv.op { name = "misfit", forward = function(x) return x:sum() end,
+    backward = function(dy) return dy end }
+  tap.raises("misfit: backward: gradient 1", "a gradient of the wrong shape raises", fv.grad(misfit), r(3))
+end
+
+-- ---- operators and what is composed of them ----
+
+local q, k, v = r(2, 5, 4), r(2, 5, 4), r(2, 5, 3)
+local g = r(2, 5):abs() * -0.5
+check("softmax_attention", function(a, b, c, bias)
+  return fv.softmax_attention(a, b, c, { causal = true, bias = bias })
+end, { q, k, v, r(5, 5) })
+check("softmax_attention, bias by position, keys shared by the batch", fv.softmax_attention, { q, k[1],
+  v[1], r(5, 5) })
+check("linear_attention", function(a, b, c) return (fv.linear_attention(a, b, c, { causal = true })) end,
+      { q:abs() + 0.1, k:abs() + 0.1, v })
+check("a rule with its state", function(a, b, c, d, s)
+  return fv.gated_delta_rule(a, b * 0.5, c, d:sigmoid(), g, { state = s })
+end, { q, k, v, r(2, 5), r(2, 4, 3) })
+for name, opt in pairs { nystrom = { landmarks = 2, iterations = 3 }, favor = { features = 8 }, uniform = {},
+                         linear = { map = "dpfp" }, topm = { keep = 3 } } do
+  local attend = fv.attention(name, opt)
+  check("attention " .. name, function(a, b, c) return (attend(a, b, c)) end, { q, k, v }, 2e-6)
+end
+check("favor, causal", function(a, b, c)
+  return (fv.attention("favor", { features = 8, estimator = "hyperbolic" })(a, b, c, { causal = true }))
+end, { q, k, v }, 2e-6)
+check("a Gram matrix", function(a, b) return fv.kernel("gaussian")(a, b) end, { q, k })
+tap.raises("its gradient has no gradient", "an operator's second derivative raises", function()
+  fv.grad(function(a) return (fv.grad(function(b) return fv.elu1(b):square():sum() end)(a)):sum() end)(q)
+end)
+
+-- ---- memory ----
+
+do
+  local w = fv.zeros(64, 64):requires_grad()
+  local x = fv.ones(64, 64)
+  local function steps(n)
+    for _ = 1, n do
+      local h = x
+      for _ = 1, 5 do h = (h:matmul(w)):tanh() + x end
+      local y = (h * h):sum()
+      if n % 2 == 0 then y:backward() end
+      w.grad = nil
+    end
+    collectgarbage()
+    collectgarbage()
+    return collectgarbage "count"
+  end
+  local early = steps(20)
+  tap.ok(steps(200) < early + 64, "200 steps leave nothing behind")      -- KB: 16 KB a tensor
+  tap.ok(steps(201) < early + 64, "nor do graphs that are dropped unused")
+  w:requires_grad(false)
+end
+
+tap.done()
