@@ -43,6 +43,9 @@ do
   local s = x:sum():item()
   tap.near(t, (1 - out * out) * s, 1e-14, "jvp: the derivative along a direction")
   tap.near(out, out:clone(), 0, "jvp gives the result too")
+  local one = x * 0 + 1
+  local slope = fv.grad(function(a) return (fv.jvp(function(b) return b ^ 3 end, { a }, { one })):sum() end)(x)
+  tap.near(slope, x * 6, 1e-14, "a jvp can be differentiated")
   local gs, o1 = fv.vjp(function(a) return a * 2 end, { x }, x)
   tap.near(gs[1], x * 2, 0, "vjp with a seed")
   tap.near(o1, x * 2, 0, "vjp gives the result")
@@ -99,6 +102,14 @@ do
   tap.near(w.grad, fv.full({ 3, 2 }, 4, { dtype = "f64" }), 1e-15,
     "but its result can be differentiated by them")
   w:requires_grad(false)
+end
+
+for who, f in pairs {
+  grad = fv.grad, value_and_grad = fv.value_and_grad, vjp = fv.vjp, jvp = fv.jvp, no_grad = fv.no_grad,
+  checkpoint = fv.checkpoint, gradcheck = fv.gradcheck
+} do tap.raises("bad argument #1 to '" .. who .. "'", who .. " wants a function", f, 3) end
+for who, f in pairs { vjp = fv.vjp, jvp = fv.jvp, gradcheck = fv.gradcheck } do
+  tap.raises("bad argument #2 to '" .. who .. "'", who .. " wants a list", f, function(x) return x end)
 end
 
 -- ---- programs ----

@@ -8,6 +8,7 @@ local tape = require "fovea.tape"
 local node = core.taping.node
 
 return function(f, ...)
+  tape.check("checkpoint", f)
   if not tape.recording() then return f(...) end
   local args, n, start = { ... }, select("#", ...), tape.serial()
   local function forward()

@@ -29,6 +29,7 @@ local function position(x, k)
 end
 
 return function(f, xs, opt)
+  tape.check("gradcheck", f, xs, "xs")
   opt = options.read(list, opt, "gradcheck", 2)
   if tape.is_tensor(xs) then xs = { xs } end
   local args = {}

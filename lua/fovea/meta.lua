@@ -76,6 +76,7 @@ function stream:uniform(n, ...) end
 ---@operator idiv(any): fovea.tensor
 ---@operator unm: fovea.tensor
 ---@field [integer] fovea.tensor
+---@field grad? fovea.tensor what y:backward() added up
 local tensor = {}
 
 ---x:abs({out=}) -> tensor

@@ -133,6 +133,7 @@ local function text()
         end
         out[#out + 1] = "---@operator unm: fovea.tensor"
         out[#out + 1] = "---@field [integer] fovea.tensor"
+        out[#out + 1] = "---@field grad? fovea.tensor what y:backward() added up"
       end
       out[#out + 1] = ("local %s = {}"):format(class)
       for _, name in ipairs(sorted(core.docs[group])) do

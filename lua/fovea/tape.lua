@@ -8,9 +8,6 @@
 --- fv.vjp(f, xs, seed?) -> gradients, result: seed' times the Jacobian of f at the list xs
 --- gradients is a list with an entry for each of xs (false for what is no f32 or f64 tensor);
 --- seed has the shape of f's result and may be left out where that is a scalar.
---- fv.jvp(f, xs, vs) -> tangent, result: the Jacobian of f at the list xs times the list vs
---- The derivative of fv.vjp by its seed, which is linear: two backward passes. Raises where f
---- uses an operator of fv.ops, whose gradient has no gradient of its own.
 --- fv.no_grad(f, ...) -> results of f: calls f(...) with nothing recorded
 --- Parameters may be changed in place there.
 
@@ -303,7 +300,19 @@ local function gradients(who, f, ...)
   return out, ys[1]
 end
 
+--- Refuses what is no function, and what is no list.
+local function check(who, f, xs, name, i)
+  if type(f) ~= "function" and not (getmetatable(f) or {}).__call then
+    error(("bad argument #1 to '%s' (f: expected a function, got %s)"):format(who, type(f)), 3)
+  end
+  if name and type(xs) ~= "table" and not is_tensor(xs) then
+    error(("bad argument #%d to '%s' (%s: expected a list of tensors, got %s)"):format(i or 2, who, name,
+          type(xs)), 3)
+  end
+end
+
 local function grad(f)
+  check("grad", f)
   return function(...)
     local out, y = gradients("grad", f, ...)
     out[#out + 1] = y
@@ -312,6 +321,7 @@ local function grad(f)
 end
 
 local function value_and_grad(f)
+  check("value_and_grad", f)
   return function(...)
     local out, y = gradients("value_and_grad", f, ...)
     return y, table.unpack(out)
@@ -321,50 +331,17 @@ end
 local function listed(x) return is_tensor(x) and { x } or x end
 
 local function vjp(f, xs, seed)
+  check("vjp", f, xs, "xs")
   xs = listed(xs)
   local result, ys = differentiate("vjp", f, xs, #xs, listed(seed) or {})
   for i = 1, #xs do result[i] = result[i] or false end
   return result, table.unpack(ys, 1, ys.n)
 end
 
---- With u the seeds, s(u) = sum_i <vjp(u)_i, vs_i> is linear; its gradient is the tangent.
-local function jvp(f, xs, vs)
-  xs, vs = listed(xs), listed(vs)
-  local start, outside = count, on
-  local s, ys, ulist, uset
-  with(true, function()
-    local inner, set, list = alias(xs, #xs)
-    ys = call("jvp", f, inner, #xs)
-    local zeros, us = {}
-    for i, y in ipairs(ys) do zeros[i] = core.zeros({ y:shape() }, { dtype = y:dtype() }) end
-    us, uset, ulist = alias(zeros, ys.n)
-    local roots, grads = start_at(ys, us)
-    local order, live = sort(roots, set, start)
-    run(order, live, grads, set, true)
-    for _, target in ipairs(list) do
-      local g, v = grads[target[1]], vs[target[3]]
-      if not same(target[2], v) then
-        error(("jvp: vs[%d]: expected the shape and dtype of xs[%d]"):format(target[3], target[3]), 0)
-      end
-      if g then
-        local part = (g * v):sum()
-        s = s and s + part or part
-      end
-    end
-  end)
-  local roots, grads = start_at({ s }, s and { seed_of(s) } or {})
-  local order, live, old = sort(roots, uset, start)
-  local create, tangents = outside and #old > 0, {}
-  with(create, function()
-    run(order, live, grads, uset, create)
-    for i, target in ipairs(ulist) do tangents[i] = reached(grads, target) end
-  end)
-  for i = 1, ys.n do ys[i] = create and ys[i] or detach(ys[i]) end
-  if ys.n == 1 then return tangents[1], ys[1] end
-  return tangents, { table.unpack(ys, 1, ys.n) }
+local function no_grad(f, ...)
+  check("no_grad", f)
+  return with(false, f, ...)
 end
-
-local function no_grad(f, ...) return with(false, f, ...) end
 
 -- ---- the hook ----
 
@@ -380,9 +357,10 @@ end })
 taping.tape(false, rules)
 
 return {
-  grad = grad, value_and_grad = value_and_grad, vjp = vjp, jvp = jvp, no_grad = no_grad,
+  grad = grad, value_and_grad = value_and_grad, vjp = vjp, no_grad = no_grad,
   requires_grad = requires_grad, backward = backward, detach = detach, rules = rules, names = names,
   record = record, record_list = record_list, record_nodes = record_nodes, with = with, alias = alias,
   sort = sort, run = run, start_at = start_at, is_tensor = is_tensor, is_real = is_real,
+  check = check, call = call, listed = listed, seed_of = seed_of, reached = reached,
   recording = function() return on end, serial = function() return count end
 }
