@@ -34,6 +34,14 @@ do
   local w = fv.grad(function(w) return (fv.grad(function(a)
     return (a * a * w):sum() end)(x) * x):sum() end)(x)
   tap.near(w, x * x * 2, 1e-15, "an outer gradient sees through an inner one by closure")
+  local p = { w = x, deep = { b = x * 0 + 2, name = "b" } }
+  local gp, gx = fv.grad(function(t, a) return (t.w * t.deep.b * a):sum() end)(p, x)
+  tap.near(gp.w, x * 2, 0, "a table of tensors gets a table of gradients")
+  tap.near(gp.deep.b, x * x, 0, "nested as it is")
+  tap.near(gx, x * 2, 0, "beside those of tensors")
+  tap.ok(gp.deep.name == nil and p.w.grad == nil, "and is left as it was")
+  tap.raises("no f32 or f64 tensor", "nothing to differentiate by raises",
+    fv.grad(function() return x:sum() end), 3)
   local zero = fv.grad(function(a, b) return a:sum() + b:detach():sum() end)(x, x)
   tap.near(zero, fv.ones(3, { dtype = "f64" }), 0, "the used argument")
   tap.is(select(2, fv.grad(function(a, b) return a:sum() + b:detach():sum() end)(x, x)):abs():sum():item(), 0,
@@ -44,7 +52,8 @@ do
   tap.near(t, (1 - out * out) * s, 1e-14, "jvp: the derivative along a direction")
   tap.near(out, out:clone(), 0, "jvp gives the result too")
   local one = x * 0 + 1
-  local slope = fv.grad(function(a) return (fv.jvp(function(b) return b ^ 3 end, { a }, { one })):sum() end)(x)
+  local slope = fv.grad(function(a) return (fv.jvp(function(b) return b ^ 3 end, { a }, { one
+    })):sum() end)(x)
   tap.near(slope, x * 6, 1e-14, "a jvp can be differentiated")
   local gs, o1 = fv.vjp(function(a) return a * 2 end, { x }, x)
   tap.near(gs[1], x * 2, 0, "vjp with a seed")

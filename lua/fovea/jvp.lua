@@ -29,7 +29,7 @@ return function(f, xs, vs)
     for _, target in ipairs(list) do
       local g, v = grads[target[1]], vs[target[3]]
       if not same(target[2], v) then
-        error(("jvp: vs[%d]: expected the shape and dtype of xs[%d]"):format(target[3], target[3]), 0)
+        error(("jvp: vs[%s]: expected the shape and dtype of xs[%s]"):format(target[3], target[3]), 0)
       end
       if g then
         local part = (g * v):sum()

@@ -2337,7 +2337,8 @@ function fovea.gated_delta_rule(q, k, v, beta, g, options) end
 ---fv.grad(f) -> function
 ---the gradient of a function with a scalar result
 ---fv.grad(f)(x, ...) calls f(x, ...) and returns the gradient of its result with respect to
----each f32 or f64 tensor among the arguments, in order, then the result itself. Other
+---each f32 or f64 tensor among the arguments, in order, then the result itself. A table of
+---tensors, nested or not, gets a table of gradients with its keys; f sees a copy of it. Other
 ---arguments pass through. Ordinary Lua in f is differentiated as it ran: loops, branches,
 ---closures. Gradients nest: fv.grad(function(x) return (fv.grad(f)(x)):sum() end).
 ---Example: fv.grad(function(x) return (x * x):sum() end)(fv.tensor({1, 2}))

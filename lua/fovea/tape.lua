@@ -1,6 +1,7 @@
 --- fv.grad(f) -> function: the gradient of a function with a scalar result
 --- fv.grad(f)(x, ...) calls f(x, ...) and returns the gradient of its result with respect to
---- each f32 or f64 tensor among the arguments, in order, then the result itself. Other
+--- each f32 or f64 tensor among the arguments, in order, then the result itself. A table of
+--- tensors, nested or not, gets a table of gradients with its keys; f sees a copy of it. Other
 --- arguments pass through. Ordinary Lua in f is differentiated as it ran: loops, branches,
 --- closures. Gradients nest: fv.grad(function(x) return (fv.grad(f)(x)):sum() end).
 --- Example: fv.grad(function(x) return (x * x):sum() end)(fv.tensor({1, 2}))
@@ -222,22 +223,41 @@ end
 
 local function straight(dy) return dy end
 
---- Arguments with each real tensor replaced by one that has a node of its own, a child of
---- the old one's; also the set and the list of these nodes, and whether any had a parent.
+--- Any keys in an order that is the same in every run: sums of gradients depend on it.
+local function before(a, b)
+  local s, t = type(a), type(b)
+  if s ~= t then return s < t end
+  if s == "number" or s == "string" then return a < b end
+  return tostring(a) < tostring(b)
+end
+
+--- Arguments, and plain tables among them, with each real tensor replaced by one that has a
+--- node of its own, a child of the old one's. Also the set of these nodes; the targets
+--- { node, tensor, key, table for its gradient }; whether any had a parent; and a list that
+--- has the tables for gradients where the arguments have theirs.
 local function alias(args, n)
-  local xs, set, list, outer = {}, {}, {}, false
-  for i = 1, n do
-    local x = args[i]
-    xs[i] = x
+  local xs, set, list, outer, result, copies = {}, {}, {}, false, {}, {}
+  local function replace(x, key, into)
     if is_real(x) then
       local parent = node(x)
       count = count + 1
       local mine = { straight, count, false, false, parent }
-      xs[i] = track(detach(x), mine)
-      set[mine], list[#list + 1], outer = true, { mine, x, i }, outer or parent ~= nil
+      set[mine], list[#list + 1], outer = true, { mine, x, key, into }, outer or parent ~= nil
+      return track(detach(x), mine)
     end
+    if type(x) ~= "table" or getmetatable(x) then return x end
+    if copies[x] then return copies[x] end
+    local copy, grads, had, keys = {}, {}, #list, {}
+    copies[x] = copy
+    for k in pairs(x) do keys[#keys + 1] = k end
+    table.sort(keys, before)
+    for _, k in ipairs(keys) do copy[k] = replace(x[k], k, grads) end
+    if #list == had then return x end
+    into[key] = grads
+    return copy
   end
-  return xs, set, list, outer
+  for i = 1, n do xs[i] = replace(args[i], i, result) end
+  return xs, set, list, outer, result
 end
 
 --- The gradient that reached a target, a tensor of its own.
@@ -271,10 +291,11 @@ local function start_at(ys, seeds)
 end
 
 --- Calls f on aliases of args; returns the gradients of its results, weighted with 'seeds',
---- by argument, the list of the results, and the targets.
+--- by argument, and the list of the results.
 local function differentiate(who, f, args, n, seeds)
   local start, outside = count, on
-  local xs, set, list, outer = alias(args, n)
+  local xs, set, list, outer, result = alias(args, n)
+  if #list == 0 then error(who .. ": no f32 or f64 tensor among the arguments", 0) end
   local ys = call(who, f, xs, n, not seeds and 1 or nil)
   local from = {}
   for i = 1, ys.n do
@@ -284,19 +305,18 @@ local function differentiate(who, f, args, n, seeds)
   local roots, grads = start_at({ table.unpack(ys, 1, ys.n) }, from)
   local order, live, old = sort(roots, set, start)
   local create = outside and (outer or #old > 0)    -- something outside differentiates this
-  local result = {}
   with(create, function()
     run(order, live, grads, set, create)
-    for _, target in ipairs(list) do result[target[3]] = reached(grads, target) end
+    for _, target in ipairs(list) do target[4][target[3]] = reached(grads, target) end
   end)
   for i = 1, ys.n do ys[i] = create and ys[i] or detach(ys[i]) end
-  return result, ys, list
+  return result, ys
 end
 
 local function gradients(who, f, ...)
-  local result, ys, list = differentiate(who, f, { ... }, select("#", ...))
-  local out = {}
-  for i, target in ipairs(list) do out[i] = result[target[3]] end
+  local n, out = select("#", ...), {}
+  local result, ys = differentiate(who, f, { ... }, n)
+  for i = 1, n do out[#out + 1] = result[i] end
   return out, ys[1]
 end
 
