@@ -46,14 +46,14 @@ do
   tap.near(zero, fv.ones(3, { dtype = "f64" }), 0, "the used argument")
   tap.is(select(2, fv.grad(function(a, b) return a:sum() + b:detach():sum() end)(x, x)):abs():sum():item(), 0,
          "an argument that does not matter has gradient 0")
-  local t, out = fv.jvp(function(a, b) return a:matmul(b):tanh() end, { x, r(3, 2) }, { x * 0, r(3,
-    2) * 0 + 1 })
+  local y2, ones = r(3, 2), fv.ones(3, 2, { dtype = "f64" })
+  local t, out = fv.jvp(function(a, b) return a:matmul(b):tanh() end, { x, y2 }, { x * 0, ones })
   local s = x:sum():item()
   tap.near(t, (1 - out * out) * s, 1e-14, "jvp: the derivative along a direction")
-  tap.near(out, out:clone(), 0, "jvp gives the result too")
+  tap.near(out, x:matmul(y2):tanh(), 0, "jvp gives the result too")
   local one = x * 0 + 1
-  local slope = fv.grad(function(a) return (fv.jvp(function(b) return b ^ 3 end, { a }, { one
-    })):sum() end)(x)
+  local function cubed(b) return b ^ 3 end
+  local slope = fv.grad(function(a) return (fv.jvp(cubed, { a }, { one })):sum() end)(x)
   tap.near(slope, x * 6, 1e-14, "a jvp can be differentiated")
   local gs, o1 = fv.vjp(function(a) return a * 2 end, { x }, x)
   tap.near(gs[1], x * 2, 0, "vjp with a seed")
@@ -252,6 +252,17 @@ do
   local early = steps(20)
   tap.ok(steps(200) < early + 64, "200 steps leave nothing behind")      -- KB: 16 KB a tensor
   tap.ok(steps(201) < early + 64, "nor do graphs that are dropped unused")
+  local h = x
+  for _ = 1, 50 do h = h:matmul(w):tanh() end
+  local y = h:sum()
+  h = nil
+  collectgarbage()
+  local held = collectgarbage "count"
+  y:backward()
+  w.grad = nil
+  collectgarbage()
+  tap.ok(collectgarbage "count" < held - 50 * 16, "what was saved is let go while y stays")
+  tap.is(y:ndim(), 0, "y is still there")
   w:requires_grad(false)
 end
 
