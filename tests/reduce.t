@@ -185,6 +185,12 @@ do
   tap.is(mixed:logsumexp():item(), -2000, "one finite element far down")
   local ties = fv.tensor({ 2, 7, 7, 1, 1 })
   tap.is(ties:argmax():item() * 10 + ties:argmin():item(), 24, "the first of equals")
+  local long = fv.arange(1, 200000, 1, { dtype = "f32" }):neg()   -- several runs, several ranges
+  long:set(150001, 7)
+  tap.is(long:argmax():item(), 150001, "a place far along")
+  tap.is(long:to("i64"):argmax():item(), 150001, "also among integers")
+  long:set(180001, nan)
+  tap.is(long:argmin():item(), 180001, "or of a NaN")
   local top = fv.full({ 3 }, math.maxinteger, { dtype = "i64" })
   top:set(2, math.maxinteger - 1)
   tap.is(top:argmin():item(), 2, "integers compare exactly")
@@ -208,7 +214,8 @@ do
     end
     tap.ok(err <= 1e-13, "softmax and log_softmax along dimension " .. dim, "error %.3g", err)
     local c = x:transpose(dim, 3):contiguous():cumsum(3):transpose(dim, 3)
-    tap.is((c - x:cumsum(dim)):abs():max():item(), 0, "cumsum along " .. dim .. " is that of the turned tensor")
+    tap.is((c - x:cumsum(dim)):abs():max():item(), 0,
+           "cumsum along " .. dim .. " is that of the turned tensor")
   end
   tap.near(x:to("f32"):softmax(2), x:softmax(2), 1e-6, "f32 softmax: a few 3e-7 errors")
   local sums = fv.tensor({ 1, 2, 3, 4 }):cumsum():totable()

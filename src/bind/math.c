@@ -39,12 +39,15 @@ static void arguments (lua_State *L, Args *a, int nin) {
     fov_Tensor *t = fov_totensor(L, k + 1);
     a->in[k] = t;
     if (!t) {
-      if (lua_type(L, k + 1) != LUA_TNUMBER) luaL_typeerror(L, k + 1, nin > 1 ? "tensor or number" : "tensor");
+      if (lua_type(L, k + 1) != LUA_TNUMBER)
+        luaL_typeerror(L, k + 1, nin > 1 ? "tensor or number" : "tensor");
       numbers++;
       continue;
     }
     a->type = nin == 1 ? t->type : fov_promote(a->type, t->type);
-    if (!fov_broadcast(a->ndim, a->shape, t->ndim, t->shape, &a->ndim, a->shape)) {
+    bool alike = t->ndim == a->ndim &&
+                 memcmp(t->shape, a->shape, (size_t)t->ndim * sizeof *t->shape) == 0;
+    if (!alike && !fov_broadcast(a->ndim, a->shape, t->ndim, t->shape, &a->ndim, a->shape)) {
       fov_Tensor had = { .ndim = a->ndim };
       memcpy(had.shape, a->shape, sizeof had.shape);
       const char *x = fov_pushshape(L, &had);

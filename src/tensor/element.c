@@ -91,14 +91,23 @@ static fov_Status run (Job *J) {
   return block(J, 0);
 }
 
-/* Nothing repeats, steps or casts, and inputs do not overlap 'out' askew. */
+/* Every input is a run like 'out' or one value, nothing is cast, and none
+ * overlaps 'out' askew; then 'step' says which is which. */
 static bool plain (const fov_Tensor *const in[], int nin, fov_Type type,
-                   const fov_Tensor *out, fov_Type made) {
-  bool good = out->type == made && fov_contiguous(out);
-  for (int k = 0; k < nin && good; k++)
-    good = in[k]->type == type && fov_same_shape(in[k], out) && fov_contiguous(in[k]) &&
-           ((in[k]->x == out->x && type == made) || !fov_overlap(in[k], out));
-  return good;
+                   const fov_Tensor *out, fov_Type made, ptrdiff_t n, ptrdiff_t *step) {
+  const char *y = out->x, *end = y + n * (ptrdiff_t)fov_type_size(made);
+  ptrdiff_t size = (ptrdiff_t)fov_type_size(type);
+  if (out->type != made || !fov_contiguous(out)) return false;
+  for (int k = 0; k < nin; k++) {
+    const char *x = in[k]->x;
+    bool run = fov_same_shape(in[k], out) && fov_contiguous(in[k]);
+    bool one = !run && in[k]->ndim == 0 && nin > 1;
+    step[k] = run;
+    if (in[k]->type != type || !(run || one)) return false;
+    bool apart = end <= x || x + (run ? n : 1) * size <= y;
+    if (!apart && !(run && x == y && type == made)) return false;
+  }
+  return true;
 }
 
 fov_Status fov_apply (int id, const fov_Tensor *const in[], const fov_Tensor *out) {
@@ -111,9 +120,10 @@ fov_Status fov_apply (int id, const fov_Tensor *const in[], const fov_Tensor *ou
   fov_Type made = e->test ? FOV_U8 : type;
   ptrdiff_t n = fov_numel(out), grain = e->heavy ? HEAVY : LIGHT;
   if (n == 0) return FOV_OK;
-  if (n <= grain && fov_is_real(type) && plain(in, nin, type, out, made)) {
+  ptrdiff_t step[FOV_MAXIN];
+  if (n <= grain && fov_is_real(type) && plain(in, nin, type, out, made, n, step)) {
     const void *x[FOV_MAXIN] = { in[0]->x, nin > 1 ? in[1]->x : NULL, nin > 2 ? in[2]->x : NULL };
-    return e->fn(x, (const ptrdiff_t[]){ 1, 1, 1 }, out->x, n);
+    return e->fn(x, step, out->x, n);
   }
   Job J = { .fn = fov_is_real(type) ? e->fn : fov_integer(e->name), .type = type,
             .made = made, .nin = nin, .n = n, .grain = grain };

@@ -262,7 +262,8 @@ static inline vec vexp (vec x) {
   return (vec)_mm512_scalef_pd((__m512d)p, (__m512d)k);
 #else
   vec h = k * (real)0.5 + magic, g = k - (h - magic) + magic;
-  return p * (vec)((ivec)h << (FOV_REAL == 32 ? 23 : 52)) * (vec)((ivec)g << (FOV_REAL == 32 ? 23 : 52));
+  const int exponent = FOV_REAL == 32 ? 23 : 52;
+  return p * (vec)((ivec)h << exponent) * (vec)((ivec)g << exponent);
 #endif
 }
 
