@@ -10,14 +10,14 @@
  *   dS_t += q_t dO_t' before,   dY_t = dS_t' b_t,   dv_t = dS_t' k_t
  *   dS_{t-1} = D_t dS_t + a_t dY_t'
  *   dq_t = S_t dO_t,  da_t = S_{t-1} dY_t,  dk_t = dS_t v_t,  db_t = dS_t y_t
- * and dg by sweep_rule.h.
+ * and dg by sweep_back.h.
  *
  * Time 8 n d e flops forward, 30 n d e backward; scratch d e + O(d) forward,
  * 2 n e + n d + 2 n d e / 256 at most backward. */
 #include "ops/op.h"
 
 #define NS 2                                 /* write streams */
-#include "tensor/sweep_rule.h"
+#include "tensor/sweep_back.h"
 
 enum { Q, K, V, A, B, G, S };
 enum { CHUNK, FORM };

@@ -12,7 +12,7 @@
  *   dS_{t-1} = D_t (dS_t - p_t dv_t')
  *   dq_t = S_t dO_t,  dp_t = -(D_t S_{t-1}) dv_t,  dk_t = dS_t u_t
  *   dbeta_t = dU_t . (v_t - S' p_t)
- * and dg by sweep_rule.h.  Nothing of the forward pass is kept: the writes are
+ * and dg by sweep_back.h.  Nothing of the forward pass is kept: the writes are
  * computed again in one pass.
  *
  * Time 6 n d e flops forward, 22 n d e backward; scratch d e + O(d) forward,
@@ -20,7 +20,7 @@
 #include "ops/op.h"
 
 #define NS 1                                 /* write streams */
-#include "tensor/sweep_rule.h"
+#include "tensor/sweep_back.h"
 
 enum { Q, K, V, P, BETA, G, S };
 enum { CHUNK, FORM };

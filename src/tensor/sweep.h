@@ -23,7 +23,8 @@
 enum {
   TB = 4,                                     /* tokens a block */
   NVEC = FOV_NREG / 16,                       /* vectors across a strip */
-  SEGMENT = 256                               /* tokens prepared together */
+  SEGMENT = 64,                               /* tokens prepared together */
+  ANCHOR = 256                                /* tokens a gate's gradient sums over */
 };
 enum { NO_GATE, SCALAR_GATE, VECTOR_GATE };
 
@@ -35,8 +36,12 @@ typedef struct fov_Block {
   const real *q, *p, *k, *b;                  /* TB rows each */
   const real *gamma;                          /* decay of the state across it */
   real qs[TB], ps[TB], ks[TB], beta[TB];
-  real qk[TB * TB], pk[TB * TB], qb[TB * TB], pb[TB * TB];
+  real with_k[16], with_b[16];               /* products of the reads, see QX, PX */
 } fov_Block;
+
+/* Where the products of two tokens are: q_i.x_j for j <= i, p_i.x_j for j < i. */
+#define QX(i, j) ((i) * ((i) + 1) / 2 + (j))
+#define PX(i, j) (10 + (i) * ((i) - 1) / 2 + (j))
 
 /* The lower, upper halves of a and b interleaved: a0 b0 a1 b1 .. */
 #if LANES == 16
@@ -90,12 +95,14 @@ typedef struct fov_Pass {
   real *S;
   const real *gamma, *pend, *x0, *x1, *z0, *z1;
   vec *acc;
+  const real *ask0, *ask1;                   /* memory wanted soon, TB reals a row */
 } fov_Pass;
 
 INLINE void pass_rows (const int T, const int XS, const int ZS, const int NV, const int gate,
                        const fov_Pass *p) {
   const ptrdiff_t m = p->m, ld = p->ld, ldp = p->ldp;
   const real *x0 = p->x0, *x1 = p->x1, *z0 = p->z0, *z1 = p->z1, *gamma = p->gamma;
+  const real *ask0 = p->ask0, *ask1 = p->ask1;
   real *S = p->S;
   vec y[2 * TB * NVEC], a[2 * TB * NVEC], g[NVEC];
   FOV_UNROLL
@@ -112,6 +119,10 @@ INLINE void pass_rows (const int T, const int XS, const int ZS, const int NV, co
   for (int r = 0; r < ZS * T * NV; r++) a[r] = vzero();
   for (ptrdiff_t i = 0; i < m; i++, S += ld, x0++, x1++, z0++, z1++) {
     vec s[NVEC];
+    if (ZS && i % 4 == 0) {
+      __builtin_prefetch(ask0, 0, 2), ask0 += 4 * TB;
+      __builtin_prefetch(ask1, 0, 2), ask1 += 4 * TB;
+    }
     FOV_UNROLL
     for (int j = 0; j < NV; j++) {
       s[j] = vload(S + j * VL);
@@ -161,33 +172,30 @@ INLINE void couple_vec (const int T, const int gate, const bool before, const bo
                         ptrdiff_t n, ptrdiff_t d, const real *q, const real *p, const real *k,
                         const real *alpha, real *kd, vec *a) {
   vec K[TB];
-  int qi = 0, pi = 10;
   FOV_UNROLL
   for (int i = 0; i < T; i++) {
     const vec Q = load(full, q + i * d, n), P = load(full, p + i * d, n);
     FOV_UNROLL
     for (int j = 0; j < i; j++) {
       if (gate == VECTOR_GATE && !before) K[j] *= load(full, alpha + i * d, n);
-      a[pi] = vfma(P, K[j], a[pi]);
-      pi++;
+      a[PX(i, j)] = vfma(P, K[j], a[PX(i, j)]);
       if (gate == VECTOR_GATE && before) K[j] *= load(full, alpha + i * d, n);
     }
     K[i] = load(full, k + i * d, n);
     FOV_UNROLL
-    for (int j = 0; j <= i; j++, qi++) a[qi] = vfma(Q, K[j], a[qi]);
+    for (int j = 0; j <= i; j++) a[QX(i, j)] = vfma(Q, K[j], a[QX(i, j)]);
   }
   if (gate == VECTOR_GATE)
     FOV_UNROLL
     for (int i = 0; i < T; i++) store(full, kd + i * d, K[i], n);
 }
 
-/* qk[i][j] = <q_i, k_j> for j <= i, pk[i][j] = <p_i, k_j> for j < i; before:
- * p reads what the decay of its own token has not touched. */
+/* The products of the block's reads with k; before: p reads what the decay of
+ * its own token has not touched. */
 INLINE void couple (const int T, const int gate, const bool before, ptrdiff_t d,
                     const real *q, const real *p, const real *k, const real *alpha,
-                    real *kd, real *qk, real *pk) {
+                    real *kd, real *products) {
   vec a[16];
-  real sum[16];
   FOV_UNROLL
   for (int i = 0; i < 16; i++) a[i] = vzero();
   const bool g = gate == VECTOR_GATE;
@@ -198,19 +206,8 @@ INLINE void couple (const int T, const int gate, const bool before, ptrdiff_t d,
   if (c < d)
     couple_vec(T, gate, before, false, d - c, d, q + c, p + c, k + c, g ? alpha + c : NULL,
                g ? kd + c : NULL, a);
-  if (T == 1) {
-    qk[0] = vsum(a[0]);
-    return;
-  }
-  sums16(a, sum);
-  int qi = 0, pi = 10;
-  FOV_UNROLL
-  for (int i = 0; i < T; i++) {
-    FOV_UNROLL
-    for (int j = 0; j < i; j++) pk[i * TB + j] = sum[pi++];
-    FOV_UNROLL
-    for (int j = 0; j <= i; j++) qk[i * TB + j] = sum[qi++];
-  }
+  if (T == 1) products[QX(0, 0)] = vsum(a[QX(0, 0)]);
+  else sums16(a, products);
 }
 
 /* VECTOR_GATE: q_i, p_i times the decay from the block's start to token i
@@ -249,10 +246,9 @@ static void decay_block (int T, bool before, bool two, const real *alpha,
     real to = 1;
     for (int i = j + 1; i < T; i++) {
       const real own = to * alpha[i], pto = before ? to : own;
-      b->pk[i * TB + j] *= pto;
-      if (two) b->pb[i * TB + j] *= pto;
-      b->qk[i * TB + j] *= own;
-      if (two) b->qb[i * TB + j] *= own;
+      b->with_k[PX(i, j)] *= pto;
+      b->with_k[QX(i, j)] *= own;
+      if (two) b->with_b[PX(i, j)] *= pto, b->with_b[QX(i, j)] *= own;
       to = own;
     }
   }

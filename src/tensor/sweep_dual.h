@@ -23,12 +23,14 @@ typedef struct fov_Dual {
   real *pend;                                /* 2 TB + 1 rows of ldp */
 } fov_Dual;
 
-/* NS = 1: the second read stream is -beta_i dU_i, the write beta_j R_j. */
-static void weigh (fov_Block *b) {
+/* NS = 1: the second read stream is minus beta_i dU_i (scaled: X_i is that,
+ * but for the sign), the write beta_j R_j. */
+static void weigh (fov_Block *b, bool scaled) {
   for (int i = 0; i < TB; i++) {
-    for (int j = 0; j <= i; j++) b->qk[i * TB + j] *= b->beta[j];
-    for (int j = 0; j < i; j++) b->pk[i * TB + j] *= -b->beta[i] * b->beta[j];
-    b->ps[i] *= -b->beta[i];
+    const real x = scaled ? -1 : -b->beta[i];
+    for (int j = 0; j <= i; j++) b->with_k[QX(i, j)] *= b->beta[j];
+    for (int j = 0; j < i; j++) b->with_k[PX(i, j)] *= x * b->beta[j];
+    b->ps[i] *= x;
     b->ks[i] *= b->beta[i];
   }
 }
@@ -58,13 +60,13 @@ INLINE void dual_read (const int NV, const real *ck, const real *cb, int upto,
 
 INLINE void forward_dual (const int NV, int gate, const fov_Dual *w,
                           const fov_Block *prev, const fov_Block *b, ptrdiff_t c,
-                          real *S, ptrdiff_t ld) {
+                          real *S, ptrdiff_t ld, const real *const *ask) {
   const int T = TB;
   const ptrdiff_t n = w->cols - c < NV * VL ? w->cols - c : NV * VL, at = b->at * w->ld + c;
   const bool full = n == NV * VL;
   vec acc[2 * TB * NVEC], K[TB * NVEC], B[TB * NVEC], A[TB * NVEC], cum[NVEC];
   const fov_Pass p = { w->e, ld, w->ldp, S + c, prev->gamma, w->pend + c,
-                       prev->k, prev->b, b->q, b->p, acc };
+                       prev->k, prev->b, b->q, b->p, acc, ask[0], ask[1] };
   pass_forward(NV, gate, &p);
   lanes_in(T, NV, full, w->k + at, w->ld, b->rows, n, K);
   if (NS == 2) lanes_in(T, NV, full, w->b + at, w->ld, b->rows, n, B);
@@ -77,7 +79,7 @@ INLINE void forward_dual (const int NV, int gate, const fov_Dual *w,
     vec *dq = acc + i * NV, *dp = acc + (T + i) * NV;
     if (gate == LANE_GATE && NS == 2) {
       lanes_mul(NV, cum, dp);
-      dual_read(NV, b->pk + i * TB, b->pb + i * TB, i, K, B, dp);
+      dual_read(NV, b->with_k + PX(i, 0), b->with_b + PX(i, 0), i, K, B, dp);
     }
     if (gate == LANE_GATE) {
       lanes_mul(NV, A + i * NV, cum);
@@ -90,10 +92,10 @@ INLINE void forward_dual (const int NV, int gate, const fov_Dual *w,
       if (NS == 1) lanes_mul(NV, cum, dp);
     }
     lanes_scale(NV, b->qs[i], dq);
-    dual_read(NV, b->qk + i * TB, b->qb + i * TB, i + 1, K, B, dq);
+    dual_read(NV, b->with_k + QX(i, 0), b->with_b + QX(i, 0), i + 1, K, B, dq);
     if (gate != LANE_GATE || NS == 1) {
       lanes_scale(NV, b->ps[i], dp);
-      dual_read(NV, b->pk + i * TB, b->pb + i * TB, i, K, B, dp);
+      dual_read(NV, b->with_k + PX(i, 0), b->with_b + PX(i, 0), i, K, B, dp);
     }
     if (w->dq && i < b->rows) lanes_out(NV, full, w->dq + at + i * w->ld, dq, n);
     if (w->dp && i < b->rows) lanes_out(NV, full, w->dp + at + i * w->ld, dp, n);
@@ -112,13 +114,13 @@ INLINE void forward_dual (const int NV, int gate, const fov_Dual *w,
 
 INLINE void reverse_dual (const int NV, int gate, const fov_Dual *w,
                           const fov_Block *prev, const fov_Block *b, ptrdiff_t c,
-                          real *S, ptrdiff_t ld) {
+                          real *S, ptrdiff_t ld, const real *const *ask) {
   const int T = TB;
   const ptrdiff_t n = w->cols - c < NV * VL ? w->cols - c : NV * VL, at = b->at * w->ld + c;
   const bool full = n == NV * VL;
   vec acc[2 * TB * NVEC], Q[TB * NVEC], P[TB * NVEC], A[TB * NVEC], left[NVEC];
   const fov_Pass p = { w->e, ld, w->ldp, S + c, prev->gamma, w->pend + c,
-                       prev->q, prev->p, b->k, b->b, acc };
+                       prev->q, prev->p, b->k, b->b, acc, ask[0], ask[1] };
   pass_reverse(NV, gate, &p);
   lanes_in(T, NV, full, w->q + at, w->ld, b->rows, n, Q);
   lanes_in(T, NV, full, w->p + at, w->ld, b->rows, n, P);
@@ -139,14 +141,14 @@ INLINE void reverse_dual (const int NV, int gate, const fov_Dual *w,
     }
     FOV_UNROLL
     for (int s = 0; s < NS; s++) {
-      const real *cq = s ? b->qb : b->qk, *cp = s ? b->pb : b->pk;
+      const real *x = s ? b->with_b : b->with_k;
       vec *dk = acc + (s * T + j) * NV;
       lanes_scale(NV, b->ks[j], dk);
       if (gate == LANE_GATE) lanes_mul(NV, left, dk);
       FOV_UNROLL
       for (int i = j; i < T; i++) {
-        lanes_add(NV, Q + i * NV, cq[i * TB + j], dk);
-        if (i > j) lanes_add(NV, P + i * NV, cp[i * TB + j], dk);
+        lanes_add(NV, Q + i * NV, x[QX(i, j)], dk);
+        if (i > j) lanes_add(NV, P + i * NV, x[PX(i, j)], dk);
       }
       real *out = s ? w->db : w->dk;
       if (out && j < b->rows) lanes_out(NV, full, out + at + j * w->ld, dk, n);

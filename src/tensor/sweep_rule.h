@@ -1,18 +1,7 @@
-/* sweep_rule.h -- a whole head of a rule, forward and backward.
+/* sweep_rule.h -- a whole head of a rule, forward; sweep_back.h goes back.
  *
  * Includer defines NS, the number of write streams (sweep_state.h).  Work is
- * cut into ranges of columns that never mix, by sizes and head count alone:
- *
- *   forward    ranges of value columns
- *   backward   (1) values along S || gradients of writes along dS
- *              (2) dq, dp along S' || dk, db along dS'   ranges of key columns
- *              (3) what is local to a token: dg, dbeta, sums
- *
- * The gate's gradient is a sum over later tokens, anchored at the end of each
- * segment by S . dS there, so that its rounding does not grow with n:
- *
- *   G_t = q.dq + p.dp - k.dk (- b.db) + [t ends a segment] sum_v S_t . dS_t
- *   dg_t = sum of G_i over t <= i in the segment (p's part: i > t if NS = 2) */
+ * cut into ranges of columns that never mix, by sizes and head count alone. */
 #ifndef FOV_SWEEP_RULE_H
 #define FOV_SWEEP_RULE_H
 
@@ -28,7 +17,8 @@ typedef struct fov_Rule {
   const real *dO, *dsn;                      /* backward; dsn may be NULL */
   real *dq, *dk, *dv, *dp, *db, *dbeta, *dg, *ds;    /* NULL: not wanted */
   bool p_is_k;
-  real *value, *X, *Send, *dSend;            /* scratch */
+  real *value, *X;                           /* scratch of the backward pass */
+  bool scaled;                               /* X holds dv, no longer dL/du */
 } fov_Rule;
 
 /* The gate in use for the argument 'g'. */
@@ -54,9 +44,8 @@ static fov_Status rule_check (const fov_Tensor *g) {
 }
 
 enum { FORWARD, VALUES, REVERSE, DUAL_FORWARD, DUAL_REVERSE };
+enum { PIECES = 4 };                         /* ranges of columns at most */
 static const ptrdiff_t wide = NVEC * VL;
-
-static ptrdiff_t segments (const fov_Rule *r) { return (r->n + SEGMENT - 1) / SEGMENT; }
 
 /* Rows of whole vectors; one more where a power of two would put the rows of
  * a strip into few cache sets. */
@@ -68,7 +57,7 @@ static ptrdiff_t stride (ptrdiff_t cols) {
 /* Ranges of columns for one head: as many as leave a few tasks in all. */
 static ptrdiff_t pieces (const fov_Rule *r, ptrdiff_t cols) {
   const ptrdiff_t strips = (cols + wide - 1) / wide, heads = r->heads < 1 ? 1 : r->heads;
-  const ptrdiff_t want = (3 + heads) / heads;
+  const ptrdiff_t want = (PIECES - 1 + heads) / heads;
   return strips < want ? strips : want;
 }
 static void range (ptrdiff_t cols, ptrdiff_t k, ptrdiff_t i, ptrdiff_t *lo, ptrdiff_t *hi) {
@@ -79,12 +68,13 @@ static void range (ptrdiff_t cols, ptrdiff_t k, ptrdiff_t i, ptrdiff_t *lo, ptrd
 }
 
 INLINE void strip (const int which, const int T, const int NV, int gate, const void *w,
-                   const fov_Block *prev, const fov_Block *b, ptrdiff_t c, real *S, ptrdiff_t ld) {
+                   const fov_Block *prev, const fov_Block *b, ptrdiff_t c, real *S, ptrdiff_t ld,
+                   const real *const *ask) {
   if (which == FORWARD || which == VALUES)
-    forward_strip(T, NV, gate, which == FORWARD, w, prev, b, c, S, ld);
-  else if (which == REVERSE) reverse_strip(NV, gate, w, prev, b, c, S, ld);
-  else if (which == DUAL_FORWARD) forward_dual(NV, gate, w, prev, b, c, S, ld);
-  else reverse_dual(NV, gate, w, prev, b, c, S, ld);
+    forward_strip(T, NV, gate, which == FORWARD, w, prev, b, c, S, ld, ask);
+  else if (which == REVERSE) reverse_strip(NV, gate, w, prev, b, c, S, ld, ask);
+  else if (which == DUAL_FORWARD) forward_dual(NV, gate, w, prev, b, c, S, ld, ask);
+  else reverse_dual(NV, gate, w, prev, b, c, S, ld, ask);
 }
 
 /* The last block's writes reach the state. */
@@ -96,7 +86,7 @@ static void flush (int which, int T, int NV, int gate, const void *arg, const fo
   const ptrdiff_t d = dual ? v->e : w->d, ldp = dual ? v->ldp : w->ldp;
   const real *pend = (dual ? v->pend : w->pend) + c;
   const fov_Pass p = { d, ld, ldp, S + c, b->gamma, pend, back ? b->q : b->k,
-                       back ? b->p : b->b, NULL, NULL, NULL };
+                       back ? b->p : b->b, NULL, NULL, NULL, NULL, NULL };
   (back ? flush_reverse : T == 1 ? flush_token : flush_forward)(NV, gate, &p);
 }
 
@@ -113,9 +103,12 @@ INLINE void segment_run (const int which, const int T, int gate, const void *w,
     const fov_Block *prev = &s->none;
     for (ptrdiff_t i = 0; i < s->nb; i++) {
       const fov_Block *b = &s->block[back ? s->nb - 1 - i : i];
-      for (ptrdiff_t c = c0; c < c1; c += wide)
-        if (cols - c > wide - VL) strip(which, T, NVEC, gate, w, prev, b, c, S, ld);
-        else strip(which, T, 1, gate, w, prev, b, c, S, ld);
+      for (ptrdiff_t c = c0; c < c1; c += wide) {
+        const real *ask[2];
+        ask_next(s, i, T, c / wide, S, ask);
+        if (cols - c > wide - VL) strip(which, T, NVEC, gate, w, prev, b, c, S, ld, ask);
+        else strip(which, T, 1, gate, w, prev, b, c, S, ld, ask);
+      }
       prev = b;
     }
     for (ptrdiff_t c = c0; c < c1; c += wide)
@@ -133,219 +126,131 @@ static void run_segment (int which, int T, int gate, const void *w, const fov_Se
   else segment_run(DUAL_REVERSE, TB, gate, w, s, rows, cols, S, ld);
 }
 
-static void rows_in (const real *x, ptrdiff_t ldx, ptrdiff_t rows, ptrdiff_t cols, real *S,
-                     ptrdiff_t ld) {
-  memset(S, 0, (size_t)(rows * ld) * sizeof *S);
-  for (ptrdiff_t i = 0; x && i < rows; i++)
-    memcpy(S + i * ld, x + i * ldx, (size_t)cols * sizeof *S);
-}
-static void rows_out (const real *S, ptrdiff_t ld, ptrdiff_t rows, ptrdiff_t cols, real *x,
-                      ptrdiff_t ldx) {
-  for (ptrdiff_t i = 0; i < rows; i++)
-    memcpy(x + i * ldx, S + i * ld, (size_t)cols * sizeof *S);
-}
-
-/* Pending writes of the block there is not: none, and no decay. */
-static void begin (real *pend, ptrdiff_t ld) {
-  memset(pend, 0, (size_t)(2 * TB * ld) * sizeof *pend);
-  for (ptrdiff_t i = 2 * TB * ld; i < (2 * TB + 1) * ld; i++) pend[i] = 1;
-}
-
-/* FORWARD, VALUES or REVERSE on value columns [lo, hi). */
-static fov_Status along_state (const fov_Rule *r, int which, ptrdiff_t lo, ptrdiff_t hi) {
-  const ptrdiff_t cols = hi - lo, ld = stride(cols), d = r->d, e = r->e;
-  const bool back = which == REVERSE;
-  const fov_Rows rows = { r->n, d, r->q, r->p, r->k, r->b, r->beta, r->g, r->gate };
-  fov_Sweep w = { .d = d, .cols = cols, .ldv = e, .ldp = ld };
+/* A range [lo, hi) of value columns (FORWARD, VALUES, REVERSE) or of key
+ * columns (DUAL_*), with its state on the way through the tokens. */
+typedef struct fov_Piece {
+  fov_Rule *r;
+  int which;
+  ptrdiff_t lo, hi, ld, from, to;
+  real *S, *pend, *alpha;
+  fov_Rows rows;
   fov_Segment s;
-  w.v = (back ? r->dO : r->v) + lo;
-  if (which == FORWARD) w.o = r->o + lo;
-  else w.value = (back ? r->X : r->value) + lo;
-  if (NS == 2 && back && r->dv) w.value2 = r->dv + lo;
-  real *S = fov_scratch((size_t)(d * ld), sizeof *S);
-  w.pend = fov_scratch((size_t)((2 * TB + 1) * ld), sizeof *w.pend);
-  if (!S || !w.pend || !segment_alloc(&rows, &s)) return FOV_NOMEM;
+} fov_Piece;
+
+static bool against_time (int which) { return which == REVERSE || which == DUAL_REVERSE; }
+
+static fov_Status piece_open (fov_Rule *r, int which, ptrdiff_t k, ptrdiff_t i, fov_Piece *p) {
+  const bool dual = which >= DUAL_FORWARD, back = against_time(which);
+  const bool lanes = dual && r->gate == VECTOR_GATE;
+  const ptrdiff_t d = r->d, e = r->e, m = dual ? e : d;
+  p->r = r, p->which = which;
+  range(dual ? d : e, k, i, &p->lo, &p->hi);
+  const ptrdiff_t cols = p->hi - p->lo, ld = p->ld = stride(cols);
+  if (dual)
+    p->rows = (fov_Rows){ r->n, e, r->dO, r->X, NS == 1 ? r->value : r->v, r->value, r->beta,
+                          lanes ? NULL : r->g, lanes ? NO_GATE : r->gate };
+  else p->rows = (fov_Rows){ r->n, d, r->q, r->p, r->k, r->b, r->beta, r->g, r->gate };
+  p->S = fov_scratch((size_t)(m * ld), sizeof *p->S);
+  p->pend = fov_scratch((size_t)((2 * TB + 1) * ld), sizeof *p->pend);
+  p->alpha = lanes ? fov_scratch((size_t)((SEGMENT + TB) * d), sizeof *p->alpha) : NULL;
+  if (!p->S || !p->pend || (lanes && !p->alpha) || !segment_alloc(&p->rows, &p->s))
+    return FOV_NOMEM;
+  want_next(&p->s, dual ? back ? r->q : r->k : back ? r->dO : r->v, dual ? d : e);
   const real *first = back ? r->dsn : r->s;
-  rows_in(first ? first + lo : NULL, e, d, cols, S, ld);
-  const ptrdiff_t m = segments(r);
-  for (ptrdiff_t i = 0; i < m; i++) {
-    const ptrdiff_t at = back ? m - 1 - i : i;
-    fov_Status st = fov_interrupted();
-    if (st != FOV_OK) return st;
-    if (back && r->dSend) rows_out(S, ld, d, cols, r->dSend + at * d * e + lo, e);
-    prepare(which == FORWARD ? r->T : TB, &rows, at * SEGMENT, &s);
-    begin(w.pend, ld);
-    run_segment(which, which == FORWARD ? r->T : TB, r->gate, &w, &s, d, cols, S, ld);
-    if (which == VALUES && r->Send) rows_out(S, ld, d, cols, r->Send + at * d * e + lo, e);
-  }
-  real *last = which == FORWARD ? r->sn : back ? r->ds : NULL;
-  if (last) rows_out(S, ld, d, cols, last + lo, e);
+  memset(p->S, 0, (size_t)(m * ld) * sizeof *p->S);
+  for (ptrdiff_t a = 0; first && a < d; a++)
+    if (!dual) memcpy(p->S + a * ld, first + a * e + p->lo, (size_t)cols * sizeof *first);
+    else if (a < cols)
+      for (ptrdiff_t j = 0; j < e; j++) p->S[j * ld + a] = first[(p->lo + a) * e + j];
   return FOV_OK;
 }
 
-/* DUAL_FORWARD or DUAL_REVERSE on key columns [lo, hi). */
-static fov_Status along_dual (const fov_Rule *r, int which, ptrdiff_t lo, ptrdiff_t hi) {
-  const ptrdiff_t cols = hi - lo, ld = stride(cols), d = r->d, e = r->e;
-  const bool back = which == DUAL_REVERSE, lanes = r->gate == VECTOR_GATE;
-  const fov_Rows rows = { r->n, e, r->dO, r->X, NS == 1 ? r->value : r->v, r->value, r->beta,
-                          lanes ? NULL : r->g, lanes ? NO_GATE : r->gate };
-  fov_Dual w = { .e = e, .cols = cols, .ld = d, .ldp = ld };
-  fov_Segment s;
+/* Writes the columns of S(d,e) that a piece which is not dual has. */
+static void piece_state (const fov_Piece *p, real *to) {
+  for (ptrdiff_t i = 0; i < p->r->d; i++)
+    memcpy(to + i * p->r->e + p->lo, p->S + i * p->ld, (size_t)(p->hi - p->lo) * sizeof *to);
+}
+
+static void along_state (fov_Piece *p) {
+  const fov_Rule *r = p->r;
+  const bool forth = p->which == FORWARD, back = p->which == REVERSE;
+  const ptrdiff_t lo = p->lo;
+  fov_Sweep w = { .d = r->d, .cols = p->hi - lo, .ldv = r->e, .ldp = p->ld, .pend = p->pend };
+  w.v = (back ? r->dO : r->v) + lo;
+  if (forth) w.o = r->o + lo;
+  else w.value = (back ? r->X : r->value) + lo;
+  if (NS == 2 && back && r->dv) w.value2 = r->dv + lo;
+  run_segment(p->which, forth ? r->T : TB, r->gate, &w, &p->s, r->d, w.cols, p->S, p->ld);
+}
+
+static void along_dual (fov_Piece *p) {
+  const fov_Rule *r = p->r;
+  const ptrdiff_t lo = p->lo, d = r->d, from = p->s.from;
+  fov_Dual w = { .e = r->e, .cols = p->hi - lo, .ld = d, .ldp = p->ld, .pend = p->pend };
   w.q = r->q + lo, w.p = r->p + lo, w.k = r->k + lo;
   if (NS == 2) w.b = r->b + lo;
   if (r->dq) w.dq = r->dq + lo;
   if (r->dp) w.dp = r->dp + lo;
   if (r->dk) w.dk = r->dk + lo;
   if (r->db) w.db = r->db + lo;
-  real *S = fov_scratch((size_t)(e * ld), sizeof *S), *alpha = NULL;
-  w.pend = fov_scratch((size_t)((2 * TB + 1) * ld), sizeof *w.pend);
-  if (!S || !w.pend || !segment_alloc(&rows, &s)) return FOV_NOMEM;
-  if (lanes && !(alpha = fov_scratch((size_t)((SEGMENT + TB) * d), sizeof *alpha)))
-    return FOV_NOMEM;
-  const real *first = back ? r->dsn : r->s;
-  memset(S, 0, (size_t)(e * ld) * sizeof *S);
-  for (ptrdiff_t i = 0; first && i < cols; i++)
-    for (ptrdiff_t j = 0; j < e; j++) S[j * ld + i] = first[(lo + i) * e + j];
-  const ptrdiff_t m = segments(r);
+  for (ptrdiff_t c = 0; NS == 1 && c < p->s.nb; c++) weigh(&p->s.block[c], r->scaled);
+  if (p->alpha) {
+    decays(r->g + from * d, p->s.m * d, p->alpha);
+    for (ptrdiff_t j = p->s.m * d; j < (p->s.m + TB) * d; j++) p->alpha[j] = 1;
+    w.alpha = p->alpha + lo, w.from = from;
+  }
+  run_segment(p->which, TB, p->alpha ? LANE_GATE : r->gate, &w, &p->s, r->e, w.cols, p->S, p->ld);
+}
+
+/* Walks the piece through its tokens, segment by segment. */
+static fov_Status piece_walk (void *arg, ptrdiff_t index) {
+  fov_Piece *p = (fov_Piece *)arg + index;
+  const bool back = against_time(p->which);
+  const ptrdiff_t m = (p->to - p->from + SEGMENT - 1) / SEGMENT, ld = p->ld;
   for (ptrdiff_t i = 0; i < m; i++) {
-    const ptrdiff_t at = (back ? m - 1 - i : i) * SEGMENT;
-    fov_Status st = fov_interrupted();
+    const ptrdiff_t at = p->from + (back ? m - 1 - i : i) * SEGMENT;
+    const fov_Status st = fov_interrupted();
     if (st != FOV_OK) return st;
-    prepare(TB, &rows, at, &s);
-    if (NS == 1)
-      for (ptrdiff_t c = 0; c < s.nb; c++) weigh(&s.block[c]);
-    if (lanes) {
-      decays(r->g + at * d, s.m * d, alpha);
-      for (ptrdiff_t j = s.m * d; j < (s.m + TB) * d; j++) alpha[j] = 1;
-      w.alpha = alpha + lo, w.from = at;
-    }
-    begin(w.pend, ld);
-    run_segment(which, TB, lanes ? LANE_GATE : r->gate, &w, &s, e, cols, S, ld);
+    prepare(p->which == FORWARD ? p->r->T : TB, &p->rows, at, back ? -SEGMENT : SEGMENT, &p->s);
+    /* before the first block nothing is pending and nothing decays */
+    memset(p->pend, 0, (size_t)(2 * TB * ld) * sizeof *p->pend);
+    for (ptrdiff_t j = 2 * TB * ld; j < (2 * TB + 1) * ld; j++) p->pend[j] = 1;
+    if (p->which >= DUAL_FORWARD) along_dual(p);
+    else along_state(p);
   }
   return FOV_OK;
 }
 
-static fov_Status forward_task (void *arg, ptrdiff_t i) {
-  const fov_Rule *r = arg;
-  ptrdiff_t lo, hi;
-  range(r->e, pieces(r, r->e), i, &lo, &hi);
-  return along_state(r, FORWARD, lo, hi);
+/* The pieces of one sweep, which go through the tokens together. */
+typedef struct fov_Walk { ptrdiff_t k; fov_Piece piece[PIECES]; } fov_Walk;
+
+static fov_Status walk_open (fov_Rule *r, int which, fov_Walk *w) {
+  fov_Status st = FOV_OK;
+  w->k = pieces(r, which >= DUAL_FORWARD ? r->d : r->e);
+  for (ptrdiff_t i = 0; i < w->k && st == FOV_OK; i++)
+    st = piece_open(r, which, w->k, i, &w->piece[i]);
+  return st;
 }
 
-static fov_Status forward (const fov_Rule *r) {
+static fov_Status walk (fov_Walk *w, ptrdiff_t from, ptrdiff_t to) {
+  for (ptrdiff_t i = 0; i < w->k; i++) w->piece[i].from = from, w->piece[i].to = to;
+  return fov_parallel(w->k, piece_walk, w->piece);
+}
+
+static void walk_state (const fov_Walk *w, real *to) {
+  for (ptrdiff_t i = 0; i < w->k; i++) piece_state(&w->piece[i], to);
+}
+
+static fov_Status forward (fov_Rule *r) {
+  fov_Walk w;
   if (r->d == 0 || r->e == 0 || r->n == 0) {
     for (ptrdiff_t i = 0; i < r->d * r->e; i++) r->sn[i] = r->s ? r->s[i] : 0;
     memset(r->o, 0, (size_t)(r->n * r->e) * sizeof *r->o);
     return FOV_OK;
   }
-  return fov_parallel(pieces(r, r->e), forward_task, (void *)r);
-}
-
-static fov_Status writes_task (void *arg, ptrdiff_t i) {
-  const fov_Rule *r = arg;
-  ptrdiff_t lo, hi;
-  range(r->e, pieces(r, r->e), i / 2, &lo, &hi);
-  return along_state(r, i % 2 ? VALUES : REVERSE, lo, hi);
-}
-
-static fov_Status reads_task (void *arg, ptrdiff_t i) {
-  const fov_Rule *r = arg;
-  ptrdiff_t lo, hi;
-  range(r->d, pieces(r, r->d), i / 2, &lo, &hi);
-  return along_dual(r, i % 2 ? DUAL_REVERSE : DUAL_FORWARD, lo, hi);
-}
-
-static real dot (ptrdiff_t n, const real *x, const real *y) {
-  vec a = vzero();
-  ptrdiff_t i = 0;
-  for (; i + VL <= n; i += VL) a = vfma(vload(x + i), vload(y + i), a);
-  if (i < n) a = vfma(vload_n(x + i, n - i, 0), vload_n(y + i, n - i, 0), a);
-  return vsum(a);
-}
-
-/* One segment's gate gradient. */
-static void gate_gradient (const fov_Rule *r, ptrdiff_t i, real *run) {
-  const ptrdiff_t d = r->d, e = r->e, from = i * SEGMENT;
-  const ptrdiff_t to = from + SEGMENT < r->n ? from + SEGMENT : r->n;
-  real total = 0;
-  for (ptrdiff_t j = 0; j < d; j++) {
-    const real *S = r->Send + (i * d + j) * e, *dS = r->dSend + (i * d + j) * e;
-    run[j] = dot(e, S, dS);
-    total += run[j];
-  }
-  for (ptrdiff_t t = to - 1; t >= from; t--) {
-    const ptrdiff_t o = t * d;
-    if (r->gate == SCALAR_GATE) {
-      const real a = dot(d, r->p + o, r->dp + o);
-      total += dot(d, r->q + o, r->dq + o) - dot(d, r->k + o, r->dk + o);
-      total += NS == 1 ? a : -dot(d, r->b + o, r->db + o);
-      r->dg[t] = r->g[t] < -60 ? 0 : total;
-      if (NS == 2) total += a;
-      continue;
-    }
-    for (ptrdiff_t j = 0; j < d; j++) {
-      const real a = r->p[o + j] * r->dp[o + j];
-      run[j] += r->q[o + j] * r->dq[o + j] - r->k[o + j] * r->dk[o + j];
-      run[j] += NS == 1 ? a : -(r->b[o + j] * r->db[o + j]);
-      r->dg[o + j] = r->g[o + j] < -60 ? 0 : run[j];
-      if (NS == 2) run[j] += a;
-    }
-  }
-}
-
-static fov_Status tokens_task (void *arg, ptrdiff_t i) {
-  const fov_Rule *r = arg;
-  const ptrdiff_t d = r->d, e = r->e, from = i * SEGMENT;
-  const ptrdiff_t to = from + SEGMENT < r->n ? from + SEGMENT : r->n;
-  if (r->dg) {
-    real *run = fov_scratch((size_t)d, sizeof *run);
-    if (!run) return FOV_NOMEM;
-    gate_gradient(r, i, run);
-  }
-  for (ptrdiff_t t = from; t < to; t++) {
-    if (r->p_is_k && r->dk)
-      for (ptrdiff_t j = 0; j < d; j++) r->dk[t * d + j] += r->dp[t * d + j];
-    if (r->dbeta) r->dbeta[t] = dot(e, r->X + t * e, r->value + t * e);
-    if (NS == 1 && r->dv && r->beta)
-      for (ptrdiff_t j = 0; j < e; j++) r->dv[t * e + j] *= r->beta[t];
-  }
-  return FOV_OK;
-}
-
-static real *room (ptrdiff_t rows, ptrdiff_t cols) {
-  return fov_scratch((size_t)(rows * cols), sizeof(real));
-}
-
-static fov_Status backward (fov_Rule *r) {
-  const ptrdiff_t n = r->n, d = r->d, e = r->e, m = segments(r);
-  if (d == 0 || e == 0 || n == 0) {
-    real *out[] = { r->dq, r->dk, r->dv, r->dp, r->db, r->dbeta, r->dg, r->ds };
-    const ptrdiff_t size[] = { n * d, n * d, n * e, n * d, n * d, n,
-                               r->gate == VECTOR_GATE ? n * d : n, d * e };
-    for (int i = 0; i < 8; i++)
-      if (out[i]) memset(out[i], 0, (size_t)size[i] * sizeof(real));
-    if (r->ds && r->dsn) memcpy(r->ds, r->dsn, (size_t)(d * e) * sizeof(real));
-    return FOV_OK;
-  }
-  if (!r->dO) {
-    real *zero = room(n, e);
-    if (!zero) return FOV_NOMEM;
-    r->dO = memset(zero, 0, (size_t)(n * e) * sizeof *zero);
-  }
-  if (!(r->value = room(n, e))) return FOV_NOMEM;
-  if (!(r->X = NS == 1 && r->dv ? r->dv : room(n, e))) return FOV_NOMEM;
-  r->Send = r->dSend = NULL;
-  if (r->dg) {
-    if (!(r->Send = room(m * d, e)) || !(r->dSend = room(m * d, e))) return FOV_NOMEM;
-    if (!r->dq && !(r->dq = room(n, d))) return FOV_NOMEM;
-    if (!r->dk && !(r->dk = room(n, d))) return FOV_NOMEM;
-    if (NS == 2 && !r->db && !(r->db = room(n, d))) return FOV_NOMEM;
-  }
-  if (!r->dp && (r->dg || (r->p_is_k && r->dk)) && !(r->dp = room(n, d))) return FOV_NOMEM;
-  fov_Status st = fov_parallel(2 * pieces(r, e), writes_task, r);
-  if (st == FOV_OK && (r->dq || r->dk || r->dp || r->db))
-    st = fov_parallel(2 * pieces(r, d), reads_task, r);
-  if (st == FOV_OK) st = fov_parallel(m, tokens_task, r);
+  fov_Status st = walk_open(r, FORWARD, &w);
+  if (st == FOV_OK) st = walk(&w, 0, r->n);
+  if (st == FOV_OK) walk_state(&w, r->sn);
   return st;
 }
 

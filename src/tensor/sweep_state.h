@@ -18,18 +18,42 @@ typedef struct fov_Rows {
   int gate;                                  /* what the products carry */
 } fov_Rows;
 
-/* SEGMENT tokens of it, prepared. */
+/* SEGMENT tokens of it, prepared.  'next': arrays whose rows the segment after
+ * this one will want; they are asked for block by block, under its arithmetic. */
 typedef struct fov_Segment {
+  struct { const real *x; ptrdiff_t width; } next[6];
+  int nexts;
+  ptrdiff_t first_next, end_next;            /* its tokens */
   ptrdiff_t from, m, nb;
   fov_Block *block;
   real *alpha, *gamma, *qd, *pd, *kd, *bd, *pad;
   fov_Block none;                            /* writes nothing: comes before the first */
 } fov_Segment;
 
+static void want_next (fov_Segment *s, const real *x, ptrdiff_t width) {
+  for (int i = 0; i < s->nexts; i++)
+    if (s->next[i].x == x) return;
+  if (!x) return;
+  s->next[s->nexts].x = x;
+  s->next[s->nexts++].width = width;
+}
+
+/* The two arrays that pass 'i' over a block asks for; 'here' if there are none. */
+static void ask_next (const fov_Segment *s, ptrdiff_t block, ptrdiff_t T, ptrdiff_t i,
+                      const real *here, const real **ask) {
+  const ptrdiff_t from = s->first_next + block * T;
+  for (int j = 0; j < 2; j++)
+    ask[j] = from < s->end_next && 2 * i + j < s->nexts
+           ? s->next[2 * i + j].x + from * s->next[2 * i + j].width : here;
+}
+
 static bool segment_alloc (const fov_Rows *r, fov_Segment *s) {
   const ptrdiff_t d = r->d, L = (r->n < SEGMENT ? r->n : SEGMENT) + TB;
   const ptrdiff_t wide = r->gate == VECTOR_GATE ? d : 1;
   const size_t z = sizeof(real);
+  s->nexts = 0;
+  want_next(s, r->q, d), want_next(s, r->k, d), want_next(s, r->p, d);
+  if (NS == 2) want_next(s, r->b, d);
   if (!(s->block = fov_scratch((size_t)L, sizeof *s->block))) return false;
   if (!(s->pad = fov_scratch((size_t)(4 * TB * d), z))) return false;
   real *none = fov_scratch((size_t)((TB + 1) * d), z);
@@ -59,20 +83,23 @@ static const real *padded (const real *x, ptrdiff_t rows, ptrdiff_t d, real *pad
 /* couple, built for the cases there are. */
 static __attribute__((noinline)) void
 products (int T, int gate, const fov_Block *b, const real *k, ptrdiff_t d, const real *alpha,
-          real *kd, real *qk, real *pk) {
+          real *kd, real *to) {
   const bool vector = gate == VECTOR_GATE;
-  if (T == 1 && vector) couple(1, VECTOR_GATE, NS == 2, d, b->q, b->p, k, alpha, kd, qk, pk);
-  else if (T == 1) couple(1, NO_GATE, NS == 2, d, b->q, b->p, k, alpha, kd, qk, pk);
-  else if (vector) couple(TB, VECTOR_GATE, NS == 2, d, b->q, b->p, k, alpha, kd, qk, pk);
-  else couple(TB, NO_GATE, NS == 2, d, b->q, b->p, k, alpha, kd, qk, pk);
+  if (T == 1 && vector) couple(1, VECTOR_GATE, NS == 2, d, b->q, b->p, k, alpha, kd, to);
+  else if (T == 1) couple(1, NO_GATE, NS == 2, d, b->q, b->p, k, alpha, kd, to);
+  else if (vector) couple(TB, VECTOR_GATE, NS == 2, d, b->q, b->p, k, alpha, kd, to);
+  else couple(TB, NO_GATE, NS == 2, d, b->q, b->p, k, alpha, kd, to);
 }
 
-static void prepare (int T, const fov_Rows *r, ptrdiff_t from, fov_Segment *s) {
+/* The segment at 'from'; the one 'step' tokens on comes after it. */
+static void prepare (int T, const fov_Rows *r, ptrdiff_t from, ptrdiff_t step, fov_Segment *s) {
   const ptrdiff_t d = r->d, wide = r->gate == VECTOR_GATE ? d : 1;
   const bool two = NS == 2;
   s->from = from;
   s->m = r->n - from < SEGMENT ? r->n - from : SEGMENT;
   s->nb = (s->m + T - 1) / T;
+  s->first_next = from + step;
+  s->end_next = s->first_next < 0 ? 0 : s->first_next + SEGMENT < r->n ? s->first_next + SEGMENT : r->n;
   if (r->gate != NO_GATE) {
     decays(r->g + from * wide, s->m * wide, s->alpha);
     for (ptrdiff_t i = s->m * wide; i < (s->m + T) * wide; i++) s->alpha[i] = 1;
@@ -98,8 +125,8 @@ static void prepare (int T, const fov_Rows *r, ptrdiff_t from, fov_Segment *s) {
     const real *alpha = r->gate == NO_GATE ? NULL : s->alpha + in * wide;
     real *kd = r->gate == VECTOR_GATE ? s->kd + in * d : NULL;
     real *bd = r->gate == VECTOR_GATE && two ? s->bd + in * d : kd;
-    products(T, r->gate, b, b->k, d, alpha, kd, b->qk, b->pk);
-    if (two) products(T, r->gate, b, b->b, d, alpha, bd, b->qb, b->pb);
+    products(T, r->gate, b, b->k, d, alpha, kd, b->with_k);
+    if (two) products(T, r->gate, b, b->b, d, alpha, bd, b->with_b);
     b->gamma = r->gate == NO_GATE ? NULL : s->gamma + c * wide;
     if (r->gate == SCALAR_GATE) decay_block(T, two, two, alpha, b, s->gamma + c);
     if (r->gate == VECTOR_GATE) {
@@ -147,12 +174,13 @@ INLINE void lanes_out (const int NV, const bool full, real *x, const vec *y, ptr
  * over beta (NS = 1), y (NS = 2). */
 INLINE void forward_strip (const int T, const int NV, int gate, const bool wants,
                            const fov_Sweep *w, const fov_Block *prev,
-                           const fov_Block *b, ptrdiff_t c, real *S, ptrdiff_t ld) {
+                           const fov_Block *b, ptrdiff_t c, real *S, ptrdiff_t ld,
+                           const real *const *ask) {
   const ptrdiff_t n = w->cols - c < NV * VL ? w->cols - c : NV * VL;
   const bool full = n == NV * VL;
   vec acc[2 * TB * NVEC], v[TB * NVEC], u[TB * NVEC], y[NVEC];
   const fov_Pass p = { w->d, ld, w->ldp, S + c, prev->gamma, w->pend + c,
-                       prev->k, prev->b, b->p, b->q, acc };
+                       prev->k, prev->b, b->p, b->q, acc, ask[0], ask[1] };
   (T == 1 ? pass_token : wants ? pass_forward : pass_values)(NV, gate, &p);
   lanes_in(T, NV, full, w->v + b->at * w->ldv + c, w->ldv, b->rows, n, v);
   FOV_UNROLL
@@ -164,11 +192,11 @@ INLINE void forward_strip (const int T, const int NV, int gate, const bool wants
       if (NS == 1) r = vfma(acc[i * NV + j], ps, v[i * NV + j]);
       FOV_UNROLL
       for (int h = 0; h < i; h++) {
-        const vec pk = vset(b->pk[i * TB + h]);
+        const vec pk = vset(b->with_k[PX(i, h)]);
         if (NS == 1) r = vfma(-pk, u[h * NV + j], r);
         else {
           r = vfma(pk, v[h * NV + j], r);
-          r = vfma(vset(b->pb[i * TB + h]), u[h * NV + j], r);
+          r = vfma(vset(b->with_b[PX(i, h)]), u[h * NV + j], r);
         }
       }
       u[i * NV + j] = NS == 1 ? r * beta : r;
@@ -186,8 +214,8 @@ INLINE void forward_strip (const int T, const int NV, int gate, const bool wants
         o[j] = acc[(T + i) * NV + j] * vset(b->qs[i]);
         FOV_UNROLL
         for (int h = 0; h <= i; h++) {
-          o[j] = vfma(vset(b->qk[i * TB + h]), NS == 1 ? u[h * NV + j] : v[h * NV + j], o[j]);
-          if (NS == 2) o[j] = vfma(vset(b->qb[i * TB + h]), u[h * NV + j], o[j]);
+          o[j] = vfma(vset(b->with_k[QX(i, h)]), NS == 1 ? u[h * NV + j] : v[h * NV + j], o[j]);
+          if (NS == 2) o[j] = vfma(vset(b->with_b[QX(i, h)]), u[h * NV + j], o[j]);
         }
       }
       if (i < b->rows) lanes_out(NV, full, w->o + (b->at + i) * w->ldv + c, o, n);
@@ -207,13 +235,13 @@ INLINE void forward_strip (const int T, const int NV, int gate, const bool wants
  * value: dL/du (NS = 1), dL/dy (NS = 2); value2: dL/dv (NS = 2). */
 INLINE void reverse_strip (const int NV, int gate, const fov_Sweep *w,
                            const fov_Block *prev, const fov_Block *b, ptrdiff_t c,
-                           real *S, ptrdiff_t ld) {
+                           real *S, ptrdiff_t ld, const real *const *ask) {
   const int T = TB;
   const ptrdiff_t n = w->cols - c < NV * VL ? w->cols - c : NV * VL;
   const bool full = n == NV * VL;
   vec acc[2 * TB * NVEC], g[TB * NVEC], h[TB * NVEC];
   const fov_Pass p = { w->d, ld, w->ldp, S + c, prev->gamma, w->pend + c,
-                       prev->q, prev->p, b->k, b->b, acc };
+                       prev->q, prev->p, b->k, b->b, acc, ask[0], ask[1] };
   pass_reverse(NV, gate, &p);
   lanes_in(T, NV, full, w->v + b->at * w->ldv + c, w->ldv, b->rows, n, g);
   FOV_UNROLL
@@ -226,11 +254,11 @@ INLINE void reverse_strip (const int NV, int gate, const fov_Sweep *w,
       if (NS == 2) dv[l] = acc[j * NV + l] * ks;
       FOV_UNROLL
       for (int i = j; i < T; i++) {
-        du[l] = vfma(vset(NS == 2 ? b->qb[i * TB + j] : b->qk[i * TB + j]), g[i * NV + l], du[l]);
-        if (NS == 2) dv[l] = vfma(vset(b->qk[i * TB + j]), g[i * NV + l], dv[l]);
+        du[l] = vfma(vset(NS == 2 ? b->with_b[QX(i, j)] : b->with_k[QX(i, j)]), g[i * NV + l], du[l]);
+        if (NS == 2) dv[l] = vfma(vset(b->with_k[QX(i, j)]), g[i * NV + l], dv[l]);
         if (i == j) continue;
-        du[l] = vfma(vset(NS == 2 ? b->pb[i * TB + j] : -b->pk[i * TB + j]), h[i * NV + l], du[l]);
-        if (NS == 2) dv[l] = vfma(vset(b->pk[i * TB + j]), h[i * NV + l], dv[l]);
+        du[l] = vfma(vset(NS == 2 ? b->with_b[PX(i, j)] : -b->with_k[PX(i, j)]), h[i * NV + l], du[l]);
+        if (NS == 2) dv[l] = vfma(vset(b->with_k[PX(i, j)]), h[i * NV + l], dv[l]);
       }
       h[j * NV + l] = NS == 1 ? du[l] * vset(b->beta[j]) : du[l];
     }
