@@ -9,7 +9,7 @@ PREFIX ?= /usr/local
 WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
           -Wpointer-arith -Wwrite-strings -Wvla -Wno-psabi -Wno-unknown-pragmas
 SANFLAGS := $(if $(SAN),-fsanitize=address$(,)undefined -fno-omit-frame-pointer)
-BASE   := -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -MMD -MP $(WARN) $(SANFLAGS)
+CBASE  := -std=c11 -D_GNU_SOURCE -fPIC -fvisibility=hidden -MMD -MP $(WARN) $(SANFLAGS)
 INC     = -Isrc -I$(BUILD) $(shell pkg-config --cflags lua5.4 jansson)
 LDLIBS  = -lopenblas -lsleef -ljansson -lz -lm -lpthread
 Q := $(if $(V),,@)
@@ -55,19 +55,19 @@ $(BUILD)/ops.inc: $(wildcard src/ops)
 
 $(POBJ) $(AOBJ): $(BUILD)/%.o: %.c | $(BUILD)/ops.inc
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(BASE) $(INC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(CBASE) $(INC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 $(BUILD)/src/ops/op.o: $(BUILD)/ops.inc
 
 define kernel
 $(KERN:%.c=$(BUILD)/%.$(1).$(2).o): $(BUILD)/%.$(1).$(2).o: %.c
 	@mkdir -p $$(@D)
-	$(Q)$$(CC) $$(BASE) $$(INC) $$(CPPFLAGS) $$(CFLAGS) $(KFLAGS) $(FLAGS_$(1)) $(FLAGS_$(2)) -c -o $$@ $$<
+	$(Q)$$(CC) $$(CBASE) $$(INC) $$(CPPFLAGS) $$(CFLAGS) $(KFLAGS) $(FLAGS_$(1)) $(FLAGS_$(2)) -c -o $$@ $$<
 endef
 $(foreach i,$(ISAS),$(foreach r,f32 f64,$(eval $(call kernel,$(r),$(i)))))
 
 $(BUILD)/tests/%.t: tests/%.c tests/tap.h $(CORE)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(BASE) $(INC) $(CFLAGS) -o $@ $< $(CORE) $(LDFLAGS) $(LDLIBS)
+	$(Q)$(CC) $(CBASE) $(INC) $(CFLAGS) -o $@ $< $(CORE) $(LDFLAGS) $(LDLIBS)
 
 # ---- commands that start from a bare machine ------------------------------
 
@@ -86,7 +86,7 @@ test: all $(CTEST)
 
 bench: deps
 	$(Q)$(MAKE) --no-print-directory -j2 all
-	$(Q)$(BUILD)/fovea run experiments/bench $(if $(BASE_FILE),--base=$(BASE_FILE))
+	$(Q)$(BUILD)/fovea run experiments/bench $(if $(BASE),--base=$(BASE)) $(ARGS)
 
 # Generated, committed, and checked for freshness by tests/layers.t.
 stubs: all
@@ -105,7 +105,8 @@ help:
 	@echo 'make           build build/fovea and the Lua module'
 	@echo 'make demo      compare attention kernels on real text (installs what is missing)'
 	@echo 'make check     run the test suite (installs what is missing); SAN=1: under sanitizers'
-	@echo 'make bench     time every operator, beside its peers where they are installed'
+	@echo 'make bench     time every operator, beside its peers where they are installed;'
+	@echo '               BASE=file.json compares with an earlier run, ARGS=--quick is passed on'
 	@echo 'make stubs     write lua/fovea/meta.lua (LuaCATS annotations) from the descriptors'
 	@echo 'make install   PREFIX=/usr/local DESTDIR='
 	@echo 'make clean     remove build directories'

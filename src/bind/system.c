@@ -2,6 +2,7 @@
 #include "base/cpu.h"
 #include "bind/bind.h"
 #include "tensor/blas.h"
+#include "tensor/peak.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,6 +101,26 @@ static int terminal (lua_State *L) {
   return 1;
 }
 
+static int peak (lua_State *L) {
+  static const char *const words[] = { "flops", "exp", "cos", "copy", NULL };
+  static const char *const known[] = { "dtype", "seconds", NULL };
+  fov_Rate what = (fov_Rate)luaL_checkoption(L, 1, NULL, words);
+  fov_checkoptions(L, 2, "peak", known);
+  fov_Type type = fov_optdtype(L, 2, FOV_F32);
+  if (!fov_is_real(type)) return luaL_error(L, "peak: option 'dtype': f32 or f64");
+  double seconds = 0.1, rate;
+  if (fov_option(L, 2, "seconds") != LUA_TNIL) {
+    int good;
+    seconds = lua_tonumberx(L, -1, &good);
+    if (!good || !(seconds >= 0 && seconds <= 60))
+      return luaL_error(L, "peak: option 'seconds': expected a number from 0 to 60, got %s",
+                        luaL_tolstring(L, -1, NULL));
+  }
+  fov_raise(L, fov_peak_rate(what, type, seconds, &rate), "peak");
+  lua_pushnumber(L, rate);
+  return 1;
+}
+
 static const fov_Method functions[] = {
   { "isatty", terminal, "fv.isatty(fd) -> boolean",
     "Whether file descriptor fd (1: standard output, 2: standard error) is a terminal.", "none" },
@@ -113,6 +134,11 @@ static const fov_Method functions[] = {
     "The instruction-set level in use: base, v3 or v4; sets it if given and returns the old one.\n"
     "For tests. Starts as the highest this CPU has, or the lower one FOVEA_ISA names. BLAS keeps\n"
     "the kernels that suited the level at the start.", "none" },
+  { "peak", peak, "fv.peak(what, {dtype=, seconds=}) -> number",
+    "What this machine can do at most, per second: the limit that a kernel is held against.\n"
+    "what: flops (multiply-adds in registers, 2 each), exp (of x <= 0, in L1), cos (in L1) or copy\n"
+    "(bytes read and written, 256 MiB). Measured with the threads and the level in use: the best\n"
+    "of 'seconds' (0.1) of samples.", "none" },
   { "info", info, "fv.info() -> table",
     "What computes here: version, lua, cpu, isa, isa_max, threads, huge_pages, blas and\n"
     "blas_config.\n"

@@ -1,0 +1,50 @@
+"""The delta rule S <- S + b k (v - S'k)', o = S'q."""
+import torch
+import torch.nn.functional as F
+
+from shared import HEADS, inputs, passes
+
+CHUNK = 64
+
+
+def tensors(n):
+    q, k, v = inputs(n, 3)
+    return [q, F.normalize(k, dim=-1), v, torch.rand(1, HEADS, n, 1)]
+
+
+def chunked(q, k, v, b):
+    """The WY form: within a chunk (I + tril(b k k', -1)) [u w] = b [v k], then one
+    product with the state for each chunk."""
+    parts = [x.unflatten(-2, (-1, CHUNK)) for x in (q, k, v, b)]
+    Q, K, V, B = parts
+    KB = B * K
+    lower = (KB @ K.mT).tril(-1) + torch.eye(CHUNK)
+    UW = torch.linalg.solve_triangular(lower, torch.cat([B * V, KB], -1), upper=False, unitriangular=True)
+    U, W = UW.chunk(2, -1)
+    A = (Q @ K.mT).tril()
+    S, out = None, []
+    for qc, kc, uc, wc, ac in zip(*(x.unbind(2) for x in (Q, K, U, W, A))):
+        if S is None:
+            out.append(ac @ uc)
+            S = kc.mT @ uc
+        else:
+            r = uc - wc @ S
+            out.append(qc @ S + ac @ r)
+            S = S + kc.mT @ r
+    return torch.stack(out, 2).flatten(2, 3)
+
+
+def stepped(q, k, v, b):
+    """A token at a time."""
+    S = q.new_zeros(*q.shape[:2], q.shape[-1], v.shape[-1])
+    out = []
+    for qt, kt, vt, bt in zip(*(x.split(1, -2) for x in (q, k, v, b))):
+        S = S + kt.mT @ (bt * (vt - kt @ S))
+        out.append(qt @ S)
+    return torch.cat(out, -2)
+
+
+FORMS = {
+    "chunks": lambda n, backward: passes(chunked, tensors(n), backward),
+    "loop": lambda n, backward: passes(stepped, tensors(n), backward),
+}
