@@ -180,6 +180,35 @@ do  -- gates of exactly 0 give the bits of no gate, gradients included
   end
 end
 
+do  -- gradients across the windows of the backward pass: the chunk form has only one
+  for _, kind in ipairs { "free", "scalar", "vector" } do
+    for _, exclusive in ipairs { false, true } do
+      local x = problem(431, 6, 20, kind, exclusive, true)
+      local seeds = { draw(7, 431, 20), draw(8, 6, 20) }
+      local a, b = gradients(x, seeds), gradients(x, seeds, { form = "chunk", chunk = 50 })
+      local off = 0
+      for name, d in pairs(b) do off = math.max(off, gap(a[name], d)) end
+      tap.ok(off < 1e-12, ("%s, %s: windows change no gradient"):format(kind,
+        exclusive and "exclusive" or "inclusive"), "off by %.2g", off)
+    end
+  end
+  -- linear attention: the second half alone, from the state in between
+  local q, k, v = draw(1, 500, 16) + 1.5, draw(2, 500, 16) + 1.5, draw(3, 500, 7)
+  local dO, op = draw(4, 500, 7), fv.ops.linear_attention
+  local whole = op:vjp({ q, k, v }, nil, { dO }, { causal = true })
+  local function cut(x, a, b) return x:slice(1, a, b):contiguous() end
+  local _, s, z = fv.linear_attention(cut(q, 1, 230), cut(k, 1, 230), cut(v, 1, 230), { causal = true })
+  local late = op:vjp({ cut(q, 231, 500), cut(k, 231, 500), cut(v, 231, 500), false, s, z }, nil,
+                      { cut(dO, 231, 500) }, { causal = true })
+  local early = op:vjp({ cut(q, 1, 230), cut(k, 1, 230), cut(v, 1, 230) }, nil,
+                       { cut(dO, 1, 230), late[5], late[6] }, { causal = true })
+  local off = 0
+  for i = 1, 3 do
+    off = math.max(off, gap(early[i], cut(whole[i], 1, 230)), gap(late[i], cut(whole[i], 231, 500)))
+  end
+  tap.ok(off < 1e-12, "linear attention: gradients through a carried state", "off by %.2g", off)
+end
+
 do  -- the explicit masked matrix: o_t = sum_{j<=t} (sum_i q_i k_i e^{G_t,i - G_j,i}) v_j
   local x = problem(20, 4, 3, "vector", false, false)
   local G = x.g:cumsum(1):totable()

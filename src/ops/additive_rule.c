@@ -19,14 +19,17 @@
  * every g <= 0 is exact, -inf included; g = 0 multiplies by 1 and gives the
  * bits of no gate.
  *
- * Time 4nde flops (6nde with gates), backward three times that; no state is
- * stored.  Scratch de and the gates; backward n(d+e) more at most. */
+ * Time 4nde flops (6nde with gates), backward three times that.  The states
+ * before windows of FOV_WINDOW tokens are kept for the backward pass, which
+ * walks them in reverse.  Scratch de and a window's gates; backward 3de and a
+ * window of 2(d+e). */
 #include "ops/op.h"
 #include "tensor/chunked.h"
+#include "tensor/tile.h"
 
 enum { EXCLUSIVE, CHUNK, FORM };
 enum { Q, K, V, G, U, S0 };
-enum { O, SN };
+enum { O, SN, HS };
 enum { AUTO, CHUNKS, TOKEN };
 enum { ALONE = 1 << 20 };                  /* multiplications worth a task */
 
@@ -34,8 +37,8 @@ typedef struct Rule {
   ptrdiff_t n, d, e;
   ptrdiff_t side;                          /* gates of a token: 0, 1 or d */
   ptrdiff_t chunk;                         /* 0: token form */
+  ptrdiff_t step;                          /* tokens at a time, while they are in cache */
   bool exclusive, spread;
-  real *a;                                 /* e^g, (n+1, side), last row 1 */
 } Rule;
 
 static Rule rule (const fov_Call *c) {
@@ -47,7 +50,13 @@ static Rule rule (const fov_Call *c) {
   const bool narrow = p.spread && p.e <= VL && p.n >= 4096;
   if (c->opt[FORM] == CHUNKS || (c->opt[FORM] == AUTO && narrow))
     p.chunk = c->opt[CHUNK] > 0 ? (ptrdiff_t)c->opt[CHUNK] : 256;
+  p.step = p.chunk ? p.n : p.spread && !c->dout[HS].x ? 8 * FOV_WINDOW : FOV_WINDOW;
   return p;
+}
+
+static fov_Status sizes (fov_Call *c) {
+  c->dim['b' - 'a'] = fov_windows(fov_dim(c, 'n'));
+  return FOV_OK;
 }
 
 static fov_Status check (const fov_Call *c) {
@@ -62,18 +71,14 @@ static fov_Status check (const fov_Call *c) {
   return FOV_OK;
 }
 
-static bool gates (const fov_Call *c, Rule *p) {
-  const ptrdiff_t count = p->n * p->side;
-  const real *g = c->in[G].x;
-  if (!p->side) return true;
-  if (!(p->a = fov_scratch((size_t)(count + p->side), sizeof *p->a))) return false;
-  for (ptrdiff_t i = 0; i < count; i += VL) {
-    const ptrdiff_t w = count - i;
-    if (w >= VL) vstore(p->a + i, vexp(vload(g + i)));
-    else vstore_n(p->a + i, vexp(vload_n(g + i, w, 0)), w);
-  }
-  for (ptrdiff_t i = 0; i < p->side; i++) p->a[count + i] = 1;
-  return true;
+/* a := e^g of tokens [t, t + n), and a last row of ones. */
+static void gates (const fov_Call *c, const Rule *p, ptrdiff_t t, ptrdiff_t n, real *a) {
+  const ptrdiff_t count = n * p->side;
+  const real *g = (const real *)c->in[G].x + t * p->side;
+  ptrdiff_t i = 0;
+  for (; i + VL <= count; i += VL) vstore(a + i, vexp(vload(g + i)));
+  if (i < count) vstore_n(a + i, vexp(vload_n(g + i, count - i, 0)), count - i);
+  for (i = count; i < count + p->side; i++) a[i] = 1;
 }
 
 static fov_Status run (const Rule *p, const fov_Recur *list, int count) {
@@ -88,65 +93,88 @@ static void start (real *x, const fov_Tensor *from, ptrdiff_t count) {
   else memset(x, 0, (size_t)count * sizeof *x);
 }
 
-static fov_Status fwd (fov_Call *c) {
-  Rule p = rule(c);
-  const ptrdiff_t d = p.d, e = p.e;
+/* o := (q'(u o k)) v */
+static void bonus (const fov_Call *c, const Rule *p, ptrdiff_t t0, ptrdiff_t n) {
+  const ptrdiff_t d = p->d, e = p->e;
   const real *q = c->in[Q].x, *k = c->in[K].x, *v = c->in[V].x, *u = c->in[U].x;
   real *o = c->out[O].x;
-  if (!gates(c, &p)) return FOV_NOMEM;
-  start(c->out[SN].x, &c->in[S0], d * e);
-  for (ptrdiff_t t = 0; u && t < p.n; t++) {
+  for (ptrdiff_t t = t0; t < t0 + n; t++) {
     real b = 0;
     for (ptrdiff_t i = 0; i < d; i++) b += q[t * d + i] * u[i] * k[t * d + i];
     for (ptrdiff_t j = 0; j < e; j++) o[t * e + j] = b * v[t * e + j];
   }
-  const fov_Recur r = {
-    .n = p.n, .d = d, .e = e, .q = q, .k = k, .v = v, .ldq = d, .ldk = d, .ldv = e,
-    .a = p.a, .lda = p.side, .each = p.side > 1, .gate = p.a ? FOV_ROWS : FOV_FREE,
-    .exclusive = p.exclusive, .add = u != NULL, .o = o, .ldo = e, .s = c->out[SN].x
-  };
-  return run(&p, &r, 1);
 }
 
-/* dg of the header, from dq and dk without the bonus. */
-static fov_Status gate_gradient (const fov_Call *c, const Rule *p, const real *dq, const real *dk) {
-  const ptrdiff_t d = p->d, e = p->e, side = p->side;
-  const real *q = c->in[Q].x, *k = c->in[K].x, *sn = c->out[SN].x, *dsn = c->dout[SN].x;
-  real *dg = c->din[G].x;
-  double *sum = fov_scratch((size_t)side, sizeof *sum);
-  if (!sum) return FOV_NOMEM;
-  memset(sum, 0, (size_t)side * sizeof *sum);
-  for (ptrdiff_t i = 0; dsn && i < d; i++)
-    for (ptrdiff_t j = 0; j < e; j++)
-      sum[side > 1 ? i : 0] += (double)sn[i * e + j] * (double)dsn[i * e + j];
-  for (ptrdiff_t t = p->n - 1; t >= 0; t--) {
+static fov_Status fwd (fov_Call *c) {
+  const Rule p = rule(c);
+  const ptrdiff_t d = p.d, e = p.e;
+  real *a = p.side ? fov_scratch((size_t)((p.step + 1) * p.side), sizeof *a) : NULL;
+  fov_Status s = FOV_OK;
+  if (p.side && !a) return FOV_NOMEM;
+  start(c->out[SN].x, &c->in[S0], d * e);
+  if (p.chunk) {                           /* its backward pass takes the first alone */
+    memset(c->out[HS].x, 0, (size_t)fov_numel(&c->out[HS]) * sizeof(real));
+    if (p.n > 0) start(c->out[HS].x, &c->in[S0], d * e);
+  }
+  const fov_Recur all = {
+    .d = d, .e = e, .q = c->in[Q].x, .k = c->in[K].x, .v = c->in[V].x, .ldq = d, .ldk = d, .ldv = e,
+    .exclusive = p.exclusive, .add = c->in[U].x != NULL, .o = c->out[O].x, .ldo = e,
+    .s = c->out[SN].x, .keep = p.chunk ? NULL : c->out[HS].x
+  };
+  for (ptrdiff_t t = 0; t < p.n && s == FOV_OK; t += p.step) {
+    fov_Recur r = fov_recur_part(&all, t, least(p.n - t, p.step));
+    if (a) {
+      gates(c, &p, t, r.n, a);
+      r.a = a, r.lda = p.side, r.each = p.side > 1, r.gate = FOV_ROWS;
+    }
+    if (r.add) bonus(c, &p, t, r.n);
+    s = run(&p, &r, 1);
+  }
+  return s;
+}
+
+/* dg of the header for a window, from its dq and dk without the bonus. */
+static void gate_gradient (const fov_Call *c, const Rule *p, ptrdiff_t t0, ptrdiff_t n, const real *a,
+                           const real *dq, const real *dk, double *sum) {
+  const ptrdiff_t d = p->d, side = p->side;
+  const real *q = (const real *)c->in[Q].x + t0 * d, *k = (const real *)c->in[K].x + t0 * d;
+  real *dg = (real *)c->din[G].x + t0 * side;
+  for (ptrdiff_t t = n - 1; t >= 0; t--) {
     const real *qt = q + t * d, *kt = k + t * d, *dqt = dq + t * d, *dkt = dk + t * d;
-    const real *a = p->a + t * side;
+    const real *at = a + t * side;
     real *out = dg + t * side;
     if (side == 1) {
-      double x = 0, y = 0;
-      for (ptrdiff_t i = 0; i < d; i++) x += (double)(qt[i] * dqt[i]), y += (double)(kt[i] * dkt[i]);
-      *sum -= p->exclusive ? y : y - x;
-      *out = (real)(*sum = *a == 0 ? 0 : *sum);
-      if (p->exclusive) *sum += x;
+      real x = 0, y = 0;
+      for (ptrdiff_t i = 0; i < d; i++) x += qt[i] * dqt[i], y += kt[i] * dkt[i];
+      *sum -= p->exclusive ? (double)y : (double)y - (double)x;
+      *out = (real)(*sum = *at == 0 ? 0 : *sum);
+      if (p->exclusive) *sum += (double)x;
     } else
       for (ptrdiff_t i = 0; i < d; i++) {
         const double x = (double)(qt[i] * dqt[i]), y = (double)(kt[i] * dkt[i]);
-        const double s = sum[i] - (p->exclusive ? y : y - x), now = a[i] == 0 ? 0 : s;
+        const double s = sum[i] - (p->exclusive ? y : y - x), now = at[i] == 0 ? 0 : s;
         out[i] = (real)now;
         sum[i] = p->exclusive ? now + x : now;
       }
   }
-  return FOV_OK;
 }
 
-static void bonus_gradient (const fov_Call *c, const Rule *p, real *dq, real *dk, real *dv) {
+/* sum := rowsum(S o R) */
+static void gate_start (const Rule *p, const real *S, const real *R, double *sum) {
+  memset(sum, 0, (size_t)p->side * sizeof *sum);
+  for (ptrdiff_t i = 0; i < p->d; i++)
+    for (ptrdiff_t j = 0; j < p->e; j++)
+      sum[p->side > 1 ? i : 0] += (double)S[i * p->e + j] * (double)R[i * p->e + j];
+}
+
+static void bonus_gradient (const fov_Call *c, const Rule *p, ptrdiff_t t0, ptrdiff_t n, real *dq,
+                            real *dk, real *dv) {
   const ptrdiff_t d = p->d, e = p->e;
-  const real *q = c->in[Q].x, *k = c->in[K].x, *v = c->in[V].x, *u = c->in[U].x;
-  const real *dO = c->dout[O].x;
+  const real *q = (const real *)c->in[Q].x + t0 * d, *k = (const real *)c->in[K].x + t0 * d;
+  const real *v = (const real *)c->in[V].x + t0 * e, *u = c->in[U].x;
+  const real *dO = (const real *)c->dout[O].x + t0 * e;
   real *du = c->din[U].x;
-  if (du) memset(du, 0, (size_t)d * sizeof *du);
-  for (ptrdiff_t t = 0; dO && t < p->n; t++) {
+  for (ptrdiff_t t = 0; t < n; t++) {
     real w = 0, b = 0;
     for (ptrdiff_t j = 0; j < e; j++) w += dO[t * e + j] * v[t * e + j];
     for (ptrdiff_t i = t * d; i < (t + 1) * d; i++) {
@@ -160,55 +188,85 @@ static void bonus_gradient (const fov_Call *c, const Rule *p, real *dq, real *dk
   }
 }
 
-static fov_Status bwd (fov_Call *c) {
-  Rule p = rule(c);
-  const ptrdiff_t n = p.n, d = p.d, e = p.e, last = n - 1;
-  const real *q = c->in[Q].x, *k = c->in[K].x, *v = c->in[V].x, *dO = c->dout[O].x;
-  const size_t size = sizeof(real);
-  real *dq = c->din[Q].x, *dk = c->din[K].x, *dv = c->din[V].x;
-  real *T = fov_scratch((size_t)(3 * d * e), size);
-  if (!dq) dq = fov_scratch((size_t)(n * d), size);
-  if (!dk) dk = fov_scratch((size_t)(n * d), size);
-  if (!dv) dv = fov_scratch((size_t)(n * e), size);
-  if (!T || !dq || !dk || !dv || !gates(c, &p)) return FOV_NOMEM;
-  if (!dO) {                               /* only the last state is wanted */
-    real *none = fov_scratch((size_t)(n * e), size);
-    if (!none) return FOV_NOMEM;
-    memset(none, 0, (size_t)(n * e) * size);
-    dO = none;
-  }
-  real *R = T + d * e, *Rt = R + d * e;    /* T: S_t', R: R_t, Rt: R_t' */
-  start(R, &c->in[S0], d * e);
-  FOV_BUILD(fov_recur).transpose(d, e, R, T);
-  start(R, &c->dout[SN], d * e);
-  FOV_BUILD(fov_recur).transpose(d, e, R, Rt);
+typedef struct Back {
+  real *T, *R, *Rt;                        /* S', R and R' */
+  real *a, *dq, *dk, *dv;                  /* a window each, where no result is wanted */
+  const real *none;                        /* zeros for an absent do */
+  double *sum;
+} Back;
 
-  /* Backwards the inclusive read comes before the decay of its own token, so
-   * each token decays by the next one's gate: row n of a is 1. */
-  const fov_Gate rows = p.a ? FOV_ROWS : FOV_FREE, cols = p.a ? FOV_COLS : FOV_FREE;
-  const real *a = p.a ? p.a + (p.exclusive ? last : n) * p.side : NULL;
+/* Tokens [t, t + n). */
+static fov_Status window (const fov_Call *c, const Rule *p, const Back *b, ptrdiff_t t, ptrdiff_t n) {
+  const ptrdiff_t d = p->d, e = p->e, side = p->side, last = n - 1, de = d * e;
+  const real *q = (const real *)c->in[Q].x + t * d, *k = (const real *)c->in[K].x + t * d;
+  const real *v = (const real *)c->in[V].x + t * e;
+  const real *dO = c->dout[O].x ? (const real *)c->dout[O].x + t * e : b->none;
+  const real *hs = (const real *)c->out[HS].x + t / FOV_WINDOW * de;
+  real *dq = c->din[Q].x ? (real *)c->din[Q].x + t * d : b->dq;
+  real *dk = c->din[K].x ? (real *)c->din[K].x + t * d : b->dk;
+  real *dv = c->din[V].x ? (real *)c->din[V].x + t * e : b->dv;
+  if (side) gates(c, p, t, n, b->a);
+  FOV_BUILD(fov_recur).transpose(d, e, hs, b->T);
+  /* Backwards the inclusive read comes before the decay of its own token: each
+   * token decays by the next one's gate, the last by 1, and the first one's is
+   * left for the end. */
+  const fov_Gate rows = side ? FOV_ROWS : FOV_FREE, cols = side ? FOV_COLS : FOV_FREE;
+  const real *a = side ? b->a + (p->exclusive ? last : n) * side : NULL;
+  const bool each = side > 1;
   const fov_Recur list[] = {
-    { .n = n, .d = e, .e = d, .q = dO, .ldq = e, .k = v, .ldk = e, .v = k, .ldv = d,
-      .a = p.a, .lda = p.side, .each = p.side > 1, .gate = cols, .exclusive = p.exclusive,
-      .o = dq, .ldo = d, .s = T },
+    { .n = n, .d = e, .e = d, .q = dO, .ldq = e, .k = v, .ldk = e, .v = k, .ldv = d, .a = b->a,
+      .lda = side, .each = each, .gate = cols, .exclusive = p->exclusive, .o = dq, .ldo = d, .s = b->T },
     { .n = n, .d = d, .e = e, .q = k + last * d, .ldq = -d, .k = q + last * d, .ldk = -d,
-      .v = dO + last * e, .ldv = -e, .a = a, .lda = -p.side, .each = p.side > 1, .gate = rows,
-      .exclusive = p.exclusive, .o = dv + last * e, .ldo = -e, .s = R },
+      .v = dO + last * e, .ldv = -e, .a = a, .lda = -side, .each = each, .gate = rows,
+      .exclusive = p->exclusive, .o = dv + last * e, .ldo = -e, .s = b->R },
     { .n = n, .d = e, .e = d, .q = v + last * e, .ldq = -e, .k = dO + last * e, .ldk = -e,
-      .v = q + last * d, .ldv = -d, .a = a, .lda = -p.side, .each = p.side > 1, .gate = cols,
-      .exclusive = p.exclusive, .o = dk + last * d, .ldo = -d, .s = Rt },
+      .v = q + last * d, .ldv = -d, .a = a, .lda = -side, .each = each, .gate = cols,
+      .exclusive = p->exclusive, .o = dk + last * d, .ldo = -d, .s = b->Rt },
   };
-  fov_Status s = run(&p, list, 3);
+  const fov_Status s = run(p, list, 3);
+  const real *dhs = c->dout[HS].x;
   if (s != FOV_OK) return s;
-  if (c->din[S0].x) {
-    real *ds = c->din[S0].x;
-    for (ptrdiff_t i = 0; i < d; i++)
-      for (ptrdiff_t j = 0; j < e; j++)
-        ds[i * e + j] = R[i * e + j] *
-          (p.a && !p.exclusive && n > 0 ? p.a[p.side > 1 ? i : 0] : 1);
+  for (ptrdiff_t i = 0; side && !p->exclusive && i < d; i++)
+    for (ptrdiff_t j = 0; j < e; j++) {
+      b->R[i * e + j] *= b->a[each ? i : 0];
+      b->Rt[j * d + i] *= b->a[each ? i : 0];
+    }
+  if (c->din[G].x) {
+    gate_gradient(c, p, t, n, b->a, dq, dk, b->sum);
+    gate_start(p, hs, b->R, b->sum);
   }
-  if (c->din[G].x) s = gate_gradient(c, &p, dq, dk);
-  if (c->in[U].x) bonus_gradient(c, &p, dq, dk, dv);
+  if (c->in[U].x && c->dout[O].x) bonus_gradient(c, p, t, n, dq, dk, dv);
+  if (dhs && (t == 0 || !p->chunk)) {      /* the states kept are outputs too */
+    for (ptrdiff_t i = 0; i < de; i++) b->R[i] += dhs[t / FOV_WINDOW * de + i];
+    FOV_BUILD(fov_recur).transpose(d, e, b->R, b->Rt);
+  }
+  return s;
+}
+
+static fov_Status bwd (fov_Call *c) {
+  const Rule p = rule(c);
+  const ptrdiff_t d = p.d, e = p.e, step = least(p.step, p.n);
+  const size_t size = sizeof(real);
+  Back b = { .T = fov_scratch((size_t)(3 * d * e), size) };
+  real *w = fov_scratch((size_t)(step * (2 * d + 2 * e) + (step + 1) * p.side), size);
+  b.sum = fov_scratch((size_t)p.side, sizeof *b.sum);
+  if (!b.T || !w || !b.sum) return FOV_NOMEM;
+  b.R = b.T + d * e;
+  b.Rt = b.R + d * e;
+  b.dq = w;
+  b.dk = b.dq + step * d;
+  b.dv = b.dk + step * d;
+  memset(b.dv + step * e, 0, (size_t)(step * e) * size);
+  b.none = b.dv + step * e;
+  b.a = b.dv + 2 * step * e;
+  start(b.R, &c->dout[SN], d * e);
+  FOV_BUILD(fov_recur).transpose(d, e, b.R, b.Rt);
+  if (c->din[U].x) memset(c->din[U].x, 0, (size_t)d * size);
+  if (c->din[G].x) gate_start(&p, c->out[SN].x, b.R, b.sum);
+  fov_Status s = FOV_OK;
+  for (ptrdiff_t h = (p.n + p.step - 1) / (p.step > 0 ? p.step : 1) - 1; h >= 0 && s == FOV_OK; h--)
+    s = window(c, &p, &b, h * p.step, least(p.n - h * p.step, p.step));
+  if (c->din[S0].x) memcpy(c->din[S0].x, b.R, (size_t)(d * e) * size);
   return s;
 }
 
@@ -220,7 +278,7 @@ static void cost (const fov_Call *c, fov_Cost *cost) {
 
 const fov_Op FOV_OP(additive_rule) = {
   .name = "additive_rule",
-  .sig = "q(n,d) k(n,d) v(n,e) g?(n[d]) u?(d) s?(d,e) -> o(n,e) s_n(d,e)",
+  .sig = "q(n,d) k(n,d) v(n,e) g?(n[d]) u?(d) s?(d,e) -> o(n,e) s_n(d,e) | hs(b,d,e)",
   .doc = "Additive fast-weight memory with decay: linear attention, RetNet, Mamba-2, GLA, RWKV-6.\n"
          "S = exp(g_t) S + k_t v_t', o_t = S'q_t, or with exclusive o_t = S'q_t before the write\n"
          "plus (q_t.(u k_t)) v_t.  g holds log gates, one per token (n) or per token and row (n,d);\n"
@@ -233,5 +291,5 @@ const fov_Op FOV_OP(additive_rule) = {
   .opt = { [EXCLUSIVE] = { "exclusive", 'b', 0, 0, 0, "read before the write", NULL },
            [CHUNK] = { "chunk", 'i', 0, 0, 1e9, "tokens of a chunk in the chunk form; 0: 256", NULL },
            [FORM] = { "form", 'e', AUTO, 0, 0, "how it is computed", "auto|chunk|token" } },
-  .check = check, .fwd = fwd, .bwd = bwd, .cost = cost
+  .sizes = sizes, .check = check, .fwd = fwd, .bwd = bwd, .cost = cost
 };

@@ -15,6 +15,7 @@
  * of 192 f forward, and 4 and 3 f e backward. */
 #include "ops/op.h"
 #include "tensor/positive.h"
+#include "tensor/tile.h"
 
 enum { CAUSAL, HYPERBOLIC, SCALE };
 enum { Q, K, V, W, LENGTH };
@@ -55,7 +56,7 @@ static fov_Status bwd (fov_Call *c) {
 
 static fov_Status sizes (fov_Call *c) {
   c->dim['f' - 'a'] = features(c);
-  c->dim['b' - 'a'] = c->opt[CAUSAL] != 0 ? fov_positive_blocks(fov_dim(c, 'n'), fov_dim(c, 'm')) : 0;
+  c->dim['b' - 'a'] = c->opt[CAUSAL] != 0 ? fov_windows(least(fov_dim(c, 'n'), fov_dim(c, 'm'))) : 0;
   return FOV_OK;
 }
 

@@ -14,7 +14,8 @@
  * Katharopoulos et al. 2020 (arXiv:2006.16236); shape of the causal sums as in
  * tensor/recur.h; how queries and keys line up: tensor/stretch.h.
  *
- * Time O((n + m) f e); scratch f e forward, n (e + 1) + 2 f e backward. */
+ * Time O((n + m) f e); scratch f e forward, 3 f e and a window of
+ * 2 (f + e) backward. */
 #include "ops/op.h"
 #include "tensor/product.h"
 #include "tensor/recur.h"
@@ -23,7 +24,7 @@
 
 enum { CAUSAL, NORMALIZE, EPS };
 enum { Q, K, V, LENGTH, S0, Z0 };          /* inputs */
-enum { O, SN, ZN, DEN };                   /* outputs */
+enum { O, SN, ZN, DEN, HS, HZ };           /* outputs */
 enum { ALONE = 1 << 21 };                  /* multiplications worth a task */
 
 typedef struct Problem {
@@ -39,8 +40,14 @@ static Problem problem (const fov_Call *c) {
   const ptrdiff_t len = c->in[LENGTH].x ? (ptrdiff_t)*(const int64_t *)c->in[LENGTH].x : p.m;
   p.at = fov_stretch(p.n, p.m, len, c->opt[CAUSAL] != 0, c->in[S0].x || c->in[Z0].x);
   p.spread = c->heads == 1 && (p.n + p.m) * p.f > ALONE / (p.e + 1);
-  p.step = p.spread ? 2048 : 192;
+  p.step = p.spread && !c->dout[HS].x && !c->dout[HZ].x ? 8 * FOV_WINDOW : FOV_WINDOW;
   return p;
+}
+
+static fov_Status sizes (fov_Call *c) {
+  const ptrdiff_t pairs = c->opt[CAUSAL] != 0 ? least(fov_dim(c, 'n'), fov_dim(c, 'm')) : 0;
+  c->dim['b' - 'a'] = fov_windows(pairs);
+  return FOV_OK;
 }
 
 static fov_Status check (const fov_Call *c) {
@@ -115,6 +122,7 @@ static fov_Status fwd (fov_Call *c) {
   const Problem p = problem(c);
   const real *q = c->in[Q].x, *k = c->in[K].x, *v = c->in[V].x;
   real *o = c->out[O].x, *s = c->out[SN].x, *z = c->out[ZN].x, *den = c->out[DEN].x;
+  real *hz = c->out[HZ].x;
   const ptrdiff_t f = p.f, e = p.e;
   start(s, &c->in[S0], f * e);
   start(z, &c->in[Z0], f);
@@ -122,13 +130,20 @@ static fov_Status fwd (fov_Call *c) {
   if (st == FOV_OK) st = absorb_early(&p, k, v, s, z);
   const fov_Recur all = {
     .d = f, .e = e, .q = q + p.at.blind * f, .k = k + p.at.key * f, .v = v + p.at.key * e,
-    .ldq = f, .ldk = f, .ldv = e, .o = o + p.at.blind * e, .ldo = e, .s = s };
+    .ldq = f, .ldk = f, .ldv = e, .o = o + p.at.blind * e, .ldo = e, .s = s, .keep = c->out[HS].x };
   for (ptrdiff_t t = 0; t < p.at.pairs && st == FOV_OK; t += p.step) {
     const fov_Recur r = fov_recur_part(&all, t, least(p.at.pairs - t, p.step));
     st = FOV_BUILD(fov_recur).run(&r, 1, p.spread);
-    FOV_BUILD(fov_recur).normaliser(r.n, f, f, r.q, r.k, z, den + p.at.blind + t);
+    for (ptrdiff_t i = 0; i < r.n; i += FOV_WINDOW) {
+      memcpy(hz + (t + i) / FOV_WINDOW * f, z, (size_t)f * sizeof *z);
+      FOV_BUILD(fov_recur).normaliser(least(r.n - i, FOV_WINDOW), f, f, r.q + i * f, r.k + i * f, z,
+                                      den + p.at.blind + t + i);
+    }
     divide(&p, c, p.at.blind + t, r.n);
   }
+  const ptrdiff_t used = fov_windows(p.at.pairs), kept = fov_dim(c, 'b');
+  memset((real *)c->out[HS].x + used * f * e, 0, (size_t)((kept - used) * f * e) * sizeof *s);
+  memset(hz + used * f, 0, (size_t)((kept - used) * f) * sizeof *z);
   return st == FOV_OK ? read_only(&p, c, p.at.after, p.at.late, s, z) : st;
 }
 
@@ -140,8 +155,8 @@ static void read_gradient (const fov_Call *c, const Problem *p, ptrdiff_t t0, pt
   const real *den = c->out[DEN].x, *dden = c->dout[DEN].x, *dO = c->dout[O].x, *out = c->out[O].x;
   for (ptrdiff_t t = t0; t < t0 + count; t++) {
     const real *g = dO + t * e, *o = out + t * e, r = 1 / den[t];
-    real *ht = h + t * e;
-    d[t] = p->normalize && dden ? dden[t] : 0;
+    real *ht = h + (t - t0) * e, *dt = d + (t - t0);
+    *dt = p->normalize && dden ? dden[t] : 0;
     if (!dO || t < p->at.unseen) {
       memset(ht, 0, (size_t)e * sizeof *ht);
       continue;
@@ -158,11 +173,11 @@ static void read_gradient (const fov_Call *c, const Problem *p, ptrdiff_t t0, pt
     }
     real sum = vsum(dot);
     for (; j < e; j++) ht[j] = r * g[j], sum += g[j] * o[j];
-    d[t] -= sum * r;
+    *dt -= sum * r;
   }
 }
 
-/* y(count,f) += x_t w' for the rows; and w(f) += sum of x_t y_t. */
+/* y(count,f) += x_t w'; and w(f) += sum of x_t y_t */
 static void spread_row (ptrdiff_t count, ptrdiff_t f, const real *x, const real *w, real *y) {
   for (ptrdiff_t t = 0; t < count; t++)
     for (ptrdiff_t i = 0; i < f; i++) y[t * f + i] += (x ? x[t] : 1) * w[i];
@@ -172,88 +187,113 @@ static void gather_row (ptrdiff_t count, ptrdiff_t f, const real *x, const real 
     for (ptrdiff_t i = 0; i < f; i++) w[i] += x[t] * y[t * f + i];
 }
 
+/* States are (f,e), T = S' and Rt = R' are (e,f); H, D and the gradients that
+ * nobody wants have room for a stretch. */
+typedef struct Back {
+  real *T, *R, *Rt, *z, *h, *H, *D, *dq, *dk, *dv;
+  bool sums;                               /* z and h matter */
+} Back;
+
+/* Queries [t, end) that read S = T' and z as they are. */
+static fov_Status readers (const fov_Call *c, const Problem *p, const Back *b, ptrdiff_t t,
+                           ptrdiff_t end, const real *z) {
+  fov_Status st = FOV_OK;
+  for (ptrdiff_t n; t < end && st == FOV_OK; t += n) {
+    const real *q = (const real *)c->in[Q].x + t * p->f;
+    real *dq = c->din[Q].x ? (real *)c->din[Q].x + t * p->f : b->dq;
+    n = least(end - t, p->step);
+    read_gradient(c, p, t, n, b->H, b->D);
+    st = recall(p, n, p->e, p->f, b->H, b->T, dq);
+    if (st == FOV_OK) st = absorb(p, n, q, b->H, b->R);
+    if (!b->sums) continue;
+    spread_row(n, p->f, b->D, z, dq);
+    gather_row(n, p->f, b->D, q, b->h);
+  }
+  return st;
+}
+
+/* Keys [0, early): all of R and h is theirs. */
+static fov_Status early_keys (const fov_Call *c, const Problem *p, const Back *b) {
+  fov_Status st = FOV_OK;
+  FOV_BUILD(fov_recur).transpose(p->f, p->e, b->R, b->Rt);
+  for (ptrdiff_t t = 0; t < p->at.early && st == FOV_OK; t += p->step) {
+    const ptrdiff_t n = least(p->at.early - t, p->step);
+    const real *k = (const real *)c->in[K].x + t * p->f, *v = (const real *)c->in[V].x + t * p->e;
+    real *dk = c->din[K].x ? (real *)c->din[K].x + t * p->f : b->dk;
+    if (c->din[V].x) st = recall(p, n, p->f, p->e, k, b->R, (real *)c->din[V].x + t * p->e);
+    if (st == FOV_OK) st = recall(p, n, p->e, p->f, v, b->Rt, dk);
+    if (b->sums) spread_row(n, p->f, NULL, b->h, dk);
+  }
+  return st;
+}
+
+/* Pairs [t, t + n), from the state kept before them. */
+static fov_Status pair_window (const fov_Call *c, const Problem *p, const Back *b, ptrdiff_t t,
+                               ptrdiff_t n) {
+  const ptrdiff_t f = p->f, e = p->e, last = n - 1, w = t / FOV_WINDOW;
+  const ptrdiff_t query = p->at.blind + t, key = p->at.key + t;
+  const real *q = (const real *)c->in[Q].x + query * f, *k = (const real *)c->in[K].x + key * f;
+  const real *v = (const real *)c->in[V].x + key * e, one = 1, *H = b->H, *D = b->D;
+  const real *dhs = c->dout[HS].x, *dhz = c->dout[HZ].x;
+  real *dq = c->din[Q].x ? (real *)c->din[Q].x + query * f : b->dq;
+  real *dk = c->din[K].x ? (real *)c->din[K].x + key * f : b->dk;
+  real *dv = c->din[V].x ? (real *)c->din[V].x + key * e : b->dv;
+  FOV_BUILD(fov_recur).transpose(f, e, (const real *)c->out[HS].x + w * f * e, b->T);
+  memcpy(b->z, (const real *)c->out[HZ].x + w * f, (size_t)f * sizeof *b->z);
+  read_gradient(c, p, query, n, b->H, b->D);
+  const fov_Recur list[] = {
+    { .n = n, .d = e, .e = f, .q = H, .ldq = e, .k = v, .ldk = e, .v = k, .ldv = f, .o = dq, .ldo = f,
+      .s = b->T },
+    { .n = n, .d = f, .e = e, .q = k + last * f, .ldq = -f, .k = q + last * f, .ldk = -f,
+      .v = H + last * e, .ldv = -e, .o = dv + last * e, .ldo = -e, .s = b->R },
+    { .n = n, .d = e, .e = f, .q = v + last * e, .ldq = -e, .k = H + last * e, .ldk = -e,
+      .v = q + last * f, .ldv = -f, .o = dk + last * f, .ldo = -f, .s = b->Rt } };
+  const fov_Recur rows[] = {               /* z and h are states of one row */
+    { .n = n, .d = 1, .e = f, .q = D, .ldq = 1, .k = &one, .v = k, .ldv = f, .o = dq, .ldo = f,
+      .s = b->z, .add = true },
+    { .n = n, .d = 1, .e = f, .q = &one, .k = D + last, .ldk = -1, .v = q + last * f, .ldv = -f,
+      .o = dk + last * f, .ldo = -f, .s = b->h, .add = true } };
+  fov_Status st = FOV_BUILD(fov_recur).run(list, 3, p->spread);
+  if (st == FOV_OK && b->sums) st = FOV_BUILD(fov_recur).run(rows, 2, p->spread);
+  for (ptrdiff_t i = 0; dhz && i < f; i++) b->h[i] += dhz[w * f + i];
+  for (ptrdiff_t i = 0; dhs && i < f * e; i++) b->R[i] += dhs[w * f * e + i];
+  if (dhs) FOV_BUILD(fov_recur).transpose(f, e, b->R, b->Rt);
+  return st;
+}
+
 static fov_Status bwd (fov_Call *c) {
   const Problem p = problem(c);
-  const ptrdiff_t n = p.n, f = p.f, e = p.e, after = p.at.after, b = p.at.blind, last = p.at.pairs - 1;
-  const real *q = c->in[Q].x, *k = c->in[K].x, *v = c->in[V].x;
+  const ptrdiff_t f = p.f, e = p.e, used = p.at.used;
+  const ptrdiff_t step = least(p.step, p.n > p.m ? p.n : p.m);
   const size_t size = sizeof(real);
-  real *H = fov_scratch((size_t)(n * e), size), *D = fov_scratch((size_t)n, size);
-  real *S = fov_scratch((size_t)(f * e), size), *T = fov_scratch((size_t)(f * e), size);
-  real *R = fov_scratch((size_t)(f * e), size), *z = fov_scratch((size_t)(2 * f), size);
-  real *dq = c->din[Q].x, *dk = c->din[K].x, *dv = c->din[V].x;
-  fov_Status st = FOV_OK;
-  if (!dq) dq = fov_scratch((size_t)(n * f), size);
-  if (!dk) dk = fov_scratch((size_t)(p.m * f), size);
-  if (!dv) dv = fov_scratch((size_t)(p.m * e), size);
-  if (!H || !D || !S || !T || !R || !z || !dq || !dk || !dv) return FOV_NOMEM;
-  real *h = z + f;
-  const real one = 1;
-  const bool sums = p.normalize || c->dout[ZN].x;
-  read_gradient(c, &p, 0, b, H, D);
-  read_gradient(c, &p, after, p.at.late, H, D);
-
-  /* S before the pairs, R and h after them */
-  start(S, &c->in[S0], f * e);
-  start(z, &c->in[Z0], f);
-  FOV_BUILD(fov_recur).transpose(f, e, S, T);
-  st = recall(&p, b, e, f, H, T, dq);
-  if (sums) spread_row(b, f, D, z, dq);
-  if (st == FOV_OK) st = absorb_early(&p, k, v, S, z);
-  start(R, &c->dout[SN], f * e);
-  start(h, &c->dout[ZN], f);
-  if (st == FOV_OK) st = absorb(&p, p.at.late, q + after * f, H + after * e, R);
-  if (sums) gather_row(p.at.late, f, D + after, q + after * f, h);
-  if (st != FOV_OK) return st;
-
-  if (p.at.pairs > 0) {
-    const real *qb = q + b * f, *kb = k + p.at.key * f, *vb = v + p.at.key * e, *Hb = H + b * e;
-    FOV_BUILD(fov_recur).transpose(f, e, S, T);       /* T: S', S: R' from here on */
-    FOV_BUILD(fov_recur).transpose(f, e, R, S);
-    const fov_Recur query = { .d = e, .e = f, .q = Hb, .ldq = e, .k = vb, .ldk = e, .v = kb,
-      .ldv = f, .o = dq + b * f, .ldo = f, .s = T };
-    const fov_Recur query_z = { .d = 1, .e = f, .q = D + b, .ldq = 1, .k = &one, .v = kb, .ldv = f,
-      .o = dq + b * f, .ldo = f, .s = z, .add = true };        /* z is a state of one row */
-    const fov_Recur key[] = {
-      { .d = f, .e = e, .q = kb + last * f, .ldq = -f, .k = qb + last * f, .ldk = -f,
-        .v = Hb + last * e, .ldv = -e, .o = dv + (p.at.key + last) * e, .ldo = -e, .s = R },
-      { .d = e, .e = f, .q = vb + last * e, .ldq = -e, .k = Hb + last * e, .ldk = -e,
-        .v = qb + last * f, .ldv = -f, .o = dk + (p.at.key + last) * f, .ldo = -f, .s = S } };
-    const fov_Recur key_z = { .d = 1, .e = f, .q = &one, .k = D + b + last, .ldk = -1,
-      .v = qb + last * f, .ldv = -f, .o = dk + (p.at.key + last) * f, .ldo = -f, .s = h, .add = true };
-    for (ptrdiff_t t = 0; t < p.at.pairs && st == FOV_OK; t += p.step) {
-      const ptrdiff_t count = least(p.at.pairs - t, p.step);
-      const fov_Recur r = fov_recur_part(&query, t, count), rz = fov_recur_part(&query_z, t, count);
-      read_gradient(c, &p, b + t, count, H, D);
-      st = FOV_BUILD(fov_recur).run(&r, 1, p.spread);
-      if (st == FOV_OK && sums) st = FOV_BUILD(fov_recur).run(&rz, 1, p.spread);
-    }
-    for (ptrdiff_t t = 0; t < p.at.pairs && st == FOV_OK; t += p.step) {
-      const ptrdiff_t count = least(p.at.pairs - t, p.step);
-      const fov_Recur r[] = { fov_recur_part(&key[0], t, count), fov_recur_part(&key[1], t, count) };
-      const fov_Recur rz = fov_recur_part(&key_z, t, count);
-      st = FOV_BUILD(fov_recur).run(r, 2, p.spread);
-      if (st == FOV_OK && sums) st = FOV_BUILD(fov_recur).run(&rz, 1, p.spread);
-    }
-    if (st != FOV_OK) return st;
-  }
-
-  /* queries after the keys read the last state; early keys meet all of R */
-  FOV_BUILD(fov_recur).transpose(f, e, c->out[SN].x, T);
-  st = recall(&p, p.at.late, e, f, H + after * e, T, dq + after * f);
-  if (sums) spread_row(p.at.late, f, D + after, c->out[ZN].x, dq + after * f);
-  if (st == FOV_OK) st = recall(&p, p.at.early, f, e, k, R, dv);
-  FOV_BUILD(fov_recur).transpose(f, e, R, T);
-  if (st == FOV_OK) st = recall(&p, p.at.early, e, f, v, T, dk);
-  if (sums) spread_row(p.at.early, f, NULL, h, dk);
-  const ptrdiff_t used = p.at.used;
-  memset(dk + used * f, 0, (size_t)((p.m - used) * f) * size);
-  memset(dv + used * e, 0, (size_t)((p.m - used) * e) * size);
-
-  /* the first state was read by the blind too */
-  if (st == FOV_OK) st = absorb(&p, b, q, H, R);
-  if (sums) gather_row(b, f, D, q, h);
-  if (c->din[S0].x) memcpy(c->din[S0].x, R, (size_t)(f * e) * size);
-  if (c->din[Z0].x) memcpy(c->din[Z0].x, h, (size_t)f * size);
+  Back b = { .T = fov_scratch((size_t)(3 * f * e + 2 * f), size),
+             .H = fov_scratch((size_t)(step * (2 * e + 2 * f + 1)), size),
+             .sums = p.normalize || c->dout[ZN].x || c->dout[HZ].x };
+  if (!b.T || !b.H) return FOV_NOMEM;
+  b.R = b.T + f * e;
+  b.Rt = b.R + f * e;
+  b.z = b.Rt + f * e;
+  b.h = b.z + f;
+  b.D = b.H + step * e;
+  b.dq = b.D + step;
+  b.dk = b.dq + step * f;
+  b.dv = b.dk + step * f;
+  start(b.R, &c->dout[SN], f * e);
+  start(b.h, &c->dout[ZN], f);
+  FOV_BUILD(fov_recur).transpose(f, e, c->out[SN].x, b.T);
+  fov_Status st = readers(c, &p, &b, p.at.after, p.n, c->out[ZN].x);
+  FOV_BUILD(fov_recur).transpose(f, e, b.R, b.Rt);
+  for (ptrdiff_t h = (p.at.pairs + p.step - 1) / p.step - 1; h >= 0 && st == FOV_OK; h--)
+    st = pair_window(c, &p, &b, h * p.step, least(p.at.pairs - h * p.step, p.step));
+  if (st == FOV_OK) st = early_keys(c, &p, &b);
+  if (c->din[K].x) memset((real *)c->din[K].x + used * f, 0, (size_t)((p.m - used) * f) * size);
+  if (c->din[V].x) memset((real *)c->din[V].x + used * e, 0, (size_t)((p.m - used) * e) * size);
+  start(b.Rt, &c->in[S0], f * e);          /* the blind read the first state */
+  start(b.z, &c->in[Z0], f);
+  FOV_BUILD(fov_recur).transpose(f, e, b.Rt, b.T);
+  if (st == FOV_OK) st = readers(c, &p, &b, 0, p.at.blind, b.z);
+  if (c->din[S0].x) memcpy(c->din[S0].x, b.R, (size_t)(f * e) * size);
+  if (c->din[Z0].x) memcpy(c->din[Z0].x, b.h, (size_t)f * size);
   return st;
 }
 
@@ -266,7 +306,8 @@ static void cost (const fov_Call *c, fov_Cost *cost) {
 
 const fov_Op FOV_OP(linear_attention) = {
   .name = "linear_attention",
-  .sig = "q(n,f) k(m,f) v(m,e) key_length?:i64(<) s?(f,e) z?(f) -> o(n,e) s_n(f,e) z_n(f) | den(n)",
+  .sig = "q(n,f) k(m,f) v(m,e) key_length?:i64(<) s?(f,e) z?(f) -> o(n,e) s_n(f,e) z_n(f)"
+         " | den(n) hs(b,f,e) hz(b,f)",
   .doc = "Attention in linear time on feature-mapped queries and keys.\n"
          "o = (sum_j (q.k_j) v_j) / (sum_j q.k_j + eps).  Returns o, then the sums after the last\n"
          "key: s_n = s + sum k v', z_n = z + sum k; given back as s and z they continue a causal\n"
@@ -279,5 +320,5 @@ const fov_Op FOV_OP(linear_attention) = {
   .opt = { [CAUSAL] = { "causal", 'b', 0, 0, 0, "hide the keys after each query", NULL },
            [NORMALIZE] = { "normalize", 'b', 1, 0, 0, "divide by the sum of the weights", NULL },
            [EPS] = { "eps", 'n', 0, 0, 0, "added to the denominator", NULL } },
-  .check = check, .fwd = fwd, .bwd = bwd, .cost = cost
+  .sizes = sizes, .check = check, .fwd = fwd, .bwd = bwd, .cost = cost
 };

@@ -10,6 +10,7 @@
  * scratch 2 blocks of 192 f forward, and 4 and 3 f e backward. */
 #include "ops/op.h"
 #include "tensor/positive.h"
+#include "tensor/tile.h"
 
 enum { CAUSAL };
 enum { Q, K, V, LENGTH, S0, Z0, C0 };
@@ -43,7 +44,7 @@ static fov_Status bwd (fov_Call *c) {
 }
 
 static fov_Status sizes (fov_Call *c) {
-  c->dim['b' - 'a'] = c->opt[CAUSAL] != 0 ? fov_positive_blocks(fov_dim(c, 'n'), fov_dim(c, 'm')) : 0;
+  c->dim['b' - 'a'] = c->opt[CAUSAL] != 0 ? fov_windows(least(fov_dim(c, 'n'), fov_dim(c, 'm'))) : 0;
   return FOV_OK;
 }
 

@@ -14,7 +14,7 @@
  *   dlq_t = Q_t o (S do_t + D_t z),   R_j = dS_n + sum_t Q_t do_t',  h_j = dz_n + sum_t D_t Q_t
  *   dlk_j = K_j o (R_j v_j + h_j),    dv_j = R_j'K_j
  *
- * over the queries t that see key j.  Causal sums go in blocks of FOV_POSITIVE
+ * over the queries t that see key j.  Causal sums go in blocks of FOV_WINDOW
  * tokens; the state before each is kept for the backward pass, which walks the
  * blocks in reverse, rescaling R by exp(c_before - c_after) where c rose.
  *
@@ -24,9 +24,7 @@
 #ifndef FOV_POSITIVE_H
 #define FOV_POSITIVE_H
 
-#include "tensor/simd.h"
-
-enum { FOV_POSITIVE = 192 };
+#include "tensor/recur.h"
 
 typedef struct fov_Positive {
   ptrdiff_t n, m, f, e, length;   /* length: keys that count */
@@ -42,10 +40,6 @@ typedef struct fov_Positive {
   const real *dO, *dlse, *dsn, *dzn, *dcn, *dhs, *dhz, *dhc;   /* NULL: zero */
   real *dq, *dk, *dv, *dw, *ds, *dz, *dc;                      /* NULL: not wanted */
 } fov_Positive;
-
-static inline ptrdiff_t fov_positive_blocks (ptrdiff_t n, ptrdiff_t m) {
-  return ((n < m ? n : m) + FOV_POSITIVE - 1) / FOV_POSITIVE;
-}
 
 typedef struct fov_PositivePass { fov_Status (*run) (const fov_Positive *p); } fov_PositivePass;
 

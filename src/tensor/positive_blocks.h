@@ -11,7 +11,7 @@
 #include "tensor/stretch.h"
 #include "tensor/tile.h"
 
-enum { BLOCK = FOV_POSITIVE };
+enum { BLOCK = FOV_WINDOW };
 
 /* Stands for the c of a feature no key has had: finite, so that differences
  * stay numbers.  Shown to others as -inf. */

@@ -29,9 +29,15 @@ typedef struct fov_Recur {
   real *o;
   ptrdiff_t ldo;
   real *s;                        /* (d,e), contiguous: first, then last state */
+  real *keep;                     /* NULL, or the states before tokens 0, FOV_WINDOW .. */
 } fov_Recur;
 
-/* Tokens [t, t + n) of 'r'. */
+/* Backward passes walk windows of this many tokens, from the states kept. */
+enum { FOV_WINDOW = 192 };
+
+static inline ptrdiff_t fov_windows (ptrdiff_t n) { return (n + FOV_WINDOW - 1) / FOV_WINDOW; }
+
+/* Tokens [t, t + n) of 'r'; where states are kept t starts a window. */
 static inline fov_Recur fov_recur_part (const fov_Recur *r, ptrdiff_t t, ptrdiff_t n) {
   fov_Recur p = *r;
   p.n = n;
@@ -40,6 +46,7 @@ static inline fov_Recur fov_recur_part (const fov_Recur *r, ptrdiff_t t, ptrdiff
   p.v += t * r->ldv;
   if (r->gate != FOV_FREE) p.a += t * r->lda;
   p.o += t * r->ldo;
+  if (r->keep) p.keep += t / FOV_WINDOW * r->d * r->e;
   return p;
 }
 

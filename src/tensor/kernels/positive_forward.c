@@ -112,8 +112,8 @@ static fov_Status forward (const fov_Positive *p) {
   if (st == FOV_OK) st = read_only(&w, w.at.after, w.at.late, p->sn, p->zn);
   store_c(&w, p->cn);
   /* blocks that key_length left out */
-  const ptrdiff_t blocks = fov_positive_blocks(p->n, p->m);
-  for (ptrdiff_t h = (w.at.pairs + BLOCK - 1) / BLOCK; p->causal && h < blocks; h++) {
+  const ptrdiff_t windows = fov_windows(least(p->n, p->m));
+  for (ptrdiff_t h = (w.at.pairs + BLOCK - 1) / BLOCK; p->causal && h < windows; h++) {
     copy(p->hs + h * w.f * w.e, NULL, w.f * w.e);
     copy(p->hz + h * w.f, NULL, w.f);
     for (ptrdiff_t i = 0; i < w.f; i++) p->hc[h * w.f + i] = -(real)INFINITY;

@@ -11,16 +11,18 @@
 #include "base/pool.h"
 #include "tensor/tile.h"
 
-enum { TB = 6, NV = FOV_NREG / 8, ROWS = 64, TIME = 96 };
+enum { TB = 6, NV = FOV_NREG / 8, ROWS = 64, TIME = FOV_WINDOW / 2 };
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* Some tokens on some rows of one panel. */
+/* Some tokens on some rows of one panel of W = nv VL columns.  What is read a
+ * vector at a time (s, v, and a over columns) has rows W apart: the distances
+ * are then constants, and the pointers of q and k fit the registers. */
 typedef struct Strip {
   ptrdiff_t n, rows;
-  real *s;                        /* packed: rows of the panel's width */
+  real *s;
   const real *q, *k, *v, *a;
-  ptrdiff_t ldq, ldk, ldv, lda, row_a;
+  ptrdiff_t ldq, ldk, lda, row_a;
   real *o;
   ptrdiff_t ldo;
   bool load;                      /* o continues instead of starting at 0 */
@@ -29,41 +31,46 @@ typedef struct Strip {
 /* tb <= TB tokens from 't0' on a panel of nv <= NV vectors. */
 INLINE void block (const int tb, const int nv, const fov_Gate gate, const bool exclusive,
                    const Strip *p, ptrdiff_t t0) {
-  const ptrdiff_t line = 64 / (ptrdiff_t)sizeof(real);
-  const ptrdiff_t ldq = p->ldq, ldk = p->ldk, ldv = p->ldv, lda = p->lda, ldo = p->ldo;
-  const ptrdiff_t rows = p->rows, row_a = p->row_a;
-  const real *q = p->q + t0 * ldq, *k = p->k + t0 * ldk, *v = p->v + t0 * ldv;
+  const ptrdiff_t ldq = p->ldq, ldk = p->ldk, ldo = p->ldo, W = nv * VL;
+  const ptrdiff_t line = 64 / (ptrdiff_t)sizeof(real), row_a = p->row_a, lda = gate == FOV_COLS ? W : p->lda;
+  const real *q = p->q + t0 * ldq, *k = p->k + t0 * ldk, *v = p->v + t0 * W;
   const real *a = gate == FOV_FREE ? NULL : p->a + t0 * lda;
   real *o = p->o + t0 * ldo, *s = p->s;
   vec O[TB][NV];
   UNROLL(8) for (int t = 0; t < tb; t++)
     UNROLL(8) for (int j = 0; j < nv; j++)
       O[t][j] = p->load ? vload(o + t * ldo + j * VL) : vzero();
-  for (ptrdiff_t i = 0; i < rows; i++, s += nv * VL) {
-    vec S[NV];
-    /* the next block's lines, one at a time: a burst would fill the buffers */
-    const ptrdiff_t ahead = tb + i % tb, at = i / tb * line;
-    if (tb == TB && at < rows) {
-      __builtin_prefetch(q + ahead * ldq + at);
-      __builtin_prefetch(k + ahead * ldk + at);
-      if (at < nv * VL) {
-        __builtin_prefetch(v + ahead * ldv + at);
-        __builtin_prefetch(o + ahead * ldo + at, 1);
+  for (ptrdiff_t i0 = 0; i0 < p->rows; i0 += line) {
+    /* the next block's lines, a few at a time: all at once would fill the
+     * buffers of the cache */
+    if (tb == TB)
+      UNROLL(8) for (int t = TB; t < 2 * TB; t++) {
+        __builtin_prefetch(q + t * ldq + i0);
+        __builtin_prefetch(k + t * ldk + i0);
+        if (i0 >= W) continue;
+        __builtin_prefetch(v + t * W + i0);
+        __builtin_prefetch(o + t * ldo + i0, 1);
       }
-    }
-    UNROLL(8) for (int j = 0; j < nv; j++) S[j] = vload(s + j * VL);
-    UNROLL(8) for (int t = 0; t < tb; t++) {
-      const vec qi = vset(q[t * ldq + i]), ki = vset(k[t * ldk + i]);
-      const vec ai = gate == FOV_ROWS ? vset(a[t * lda + i * row_a]) : vzero();
-      UNROLL(8) for (int j = 0; j < nv; j++) {
-        if (exclusive) O[t][j] = vfma(qi, S[j], O[t][j]);
-        if (gate == FOV_ROWS) S[j] *= ai;
-        if (gate == FOV_COLS) S[j] *= vload(a + t * lda + j * VL);
-        S[j] = vfma(ki, vload(v + t * ldv + j * VL), S[j]);
-        if (!exclusive) O[t][j] = vfma(qi, S[j], O[t][j]);
+    const ptrdiff_t stop = least(p->rows, i0 + line);
+    for (ptrdiff_t i = i0; i < stop; i++, s += W) {
+      vec S[NV];
+      /* keeps the compiler from computing every v + t W + j VL ahead and spilling it */
+      __asm__ ("" : "+r" (v));
+      if (gate == FOV_COLS) __asm__ ("" : "+r" (a));
+      UNROLL(8) for (int j = 0; j < nv; j++) S[j] = vload(s + j * VL);
+      UNROLL(8) for (int t = 0; t < tb; t++) {
+        const vec qi = vset(q[t * ldq + i]), ki = vset(k[t * ldk + i]);
+        const vec ai = gate == FOV_ROWS ? vset(a[t * lda + i * row_a]) : vzero();
+        UNROLL(8) for (int j = 0; j < nv; j++) {
+          if (exclusive) O[t][j] = vfma(qi, S[j], O[t][j]);
+          if (gate == FOV_ROWS) S[j] *= ai;
+          if (gate == FOV_COLS) S[j] *= vload(a + t * W + j * VL);
+          S[j] = vfma(ki, vload(v + t * W + j * VL), S[j]);
+          if (!exclusive) O[t][j] = vfma(qi, S[j], O[t][j]);
+        }
       }
+      UNROLL(8) for (int j = 0; j < nv; j++) vstore(s + j * VL, S[j]);
     }
-    UNROLL(8) for (int j = 0; j < nv; j++) vstore(s + j * VL, S[j]);
   }
   UNROLL(8) for (int t = 0; t < tb; t++)
     UNROLL(8) for (int j = 0; j < nv; j++) vstore(o + t * ldo + j * VL, O[t][j]);
@@ -98,65 +105,69 @@ static void (*const strips[][3][2]) (const Strip *) = {
 #endif
 };
 
-/* x(rows, width) := y(rows, w), zeros beyond w; rows 'ldy' apart. */
-static void widen (ptrdiff_t rows, ptrdiff_t width, ptrdiff_t w, const real *y, ptrdiff_t ldy,
-                   real *x) {
-  for (ptrdiff_t i = 0; i < rows; i++, x += width, y += ldy) {
-    memcpy(x, y, (size_t)w * sizeof *x);
-    memset(x + w, 0, (size_t)(width - w) * sizeof *x);
+/* x(rows,W) := y(rows,w), zeros beyond w; rows of y are 'ldy' apart. */
+static void widen (ptrdiff_t rows, ptrdiff_t W, ptrdiff_t w, const real *y, ptrdiff_t ldy, real *x) {
+  const ptrdiff_t whole = w / VL * VL;
+  for (ptrdiff_t i = 0; i < rows; i++, x += W, y += ldy) {
+    for (ptrdiff_t j = 0; j < whole; j += VL) vstore(x + j, vload(y + j));
+    if (w > whole) vstore(x + whole, vload_n(y + whole, w - whole, 0));
+    for (ptrdiff_t j = roundup(w, VL); j < W; j += VL) vstore(x + j, vzero());
   }
 }
 
-static void narrow (ptrdiff_t rows, ptrdiff_t width, ptrdiff_t w, const real *x, real *y,
-                    ptrdiff_t ldy) {
-  for (ptrdiff_t i = 0; i < rows; i++, x += width, y += ldy)
-    memcpy(y, x, (size_t)w * sizeof *x);
+static void narrow (ptrdiff_t rows, ptrdiff_t W, ptrdiff_t w, const real *x, real *y, ptrdiff_t ldy) {
+  const ptrdiff_t whole = w / VL * VL;
+  for (ptrdiff_t i = 0; i < rows; i++, x += W, y += ldy) {
+    for (ptrdiff_t j = 0; j < whole; j += VL) vstore(y + j, vload(x + j));
+    if (w > whole) vstore_n(y + whole, vload(x + whole), w - whole);
+  }
 }
 
 /* Columns [j, j + w) of one recurrence, in a panel of 2^lg vectors. */
 static fov_Status panel (const fov_Recur *r, ptrdiff_t j, ptrdiff_t w, int lg) {
-  const ptrdiff_t width = VL << lg, groups = r->d > 0 ? (r->d + ROWS - 1) / ROWS : 0;
-  const bool padded = w < width, cols = r->gate == FOV_COLS && r->each;
+  const ptrdiff_t W = VL << lg, groups = r->d > ROWS ? (r->d + ROWS - 1) / ROWS : 1;
   const fov_Gate gate = r->gate == FOV_COLS && !r->each ? FOV_ROWS : r->gate;
-  const ptrdiff_t time = padded || groups > 1 ? TIME : r->n;
-  real *s = fov_scratch((size_t)(r->d * width), sizeof *s), *v = NULL, *a = NULL, *o = NULL;
-  if (padded) {
-    v = fov_scratch((size_t)(3 * TIME * width), sizeof *v);
-    if (!v) return FOV_NOMEM;
-    a = v + TIME * width;
-    o = a + TIME * width;
+  const bool ragged = w < W, pack_v = ragged || r->ldv != W;
+  const bool pack_a = gate == FOV_COLS && (ragged || r->lda != W);
+  const ptrdiff_t time = pack_v || pack_a || groups > 1 ? TIME : r->keep ? FOV_WINDOW : r->n;
+  real *s = fov_scratch((size_t)(r->d * W), sizeof *s), *v = NULL, *a = NULL, *o = NULL;
+  if (pack_v || pack_a) {
+    if (!(v = fov_scratch((size_t)(3 * TIME * W), sizeof *v))) return FOV_NOMEM;
+    a = v + TIME * W;
+    o = a + TIME * W;
   }
   if (!s) return FOV_NOMEM;
-  widen(r->d, width, w, r->s + j, r->e, s);
+  widen(r->d, W, w, r->s + j, r->e, s);
   for (ptrdiff_t t = 0; t < r->n; t += time) {
-    const ptrdiff_t n = r->n - t < time ? r->n - t : time;
+    const ptrdiff_t n = least(r->n - t, time);
+    if (r->keep && t % FOV_WINDOW == 0)
+      narrow(r->d, W, w, s, r->keep + t / FOV_WINDOW * r->d * r->e + j, r->e);
     Strip p = {
       .n = n, .q = r->q + t * r->ldq, .k = r->k + t * r->ldk, .v = r->v + t * r->ldv + j,
-      .ldq = r->ldq, .ldk = r->ldk, .ldv = r->ldv, .lda = r->lda,
-      .row_a = gate == FOV_ROWS ? r->each && r->gate == FOV_ROWS : 0,
-      .o = r->o + t * r->ldo + j, .ldo = r->ldo
+      .ldq = r->ldq, .ldk = r->ldk, .lda = r->lda, .o = r->o + t * r->ldo + j, .ldo = r->ldo
     };
-    if (gate != FOV_FREE) p.a = r->a + t * r->lda + (cols ? j : 0);
-    if (padded) {
-      widen(n, width, w, p.v, r->ldv, v);
-      if (cols) widen(n, width, w, p.a, r->lda, a), p.a = a, p.lda = width;
-      if (r->add) widen(n, width, w, p.o, r->ldo, o);
-      p.v = v, p.o = o, p.ldv = p.ldo = width;
+    if (gate == FOV_ROWS) p.a = r->a + t * r->lda, p.row_a = r->gate == FOV_ROWS && r->each;
+    if (gate == FOV_COLS) p.a = r->a + t * r->lda + j;
+    if (pack_v) widen(n, W, w, p.v, r->ldv, v), p.v = v;
+    if (pack_a) widen(n, W, w, p.a, r->lda, a), p.a = a;
+    if (ragged) {
+      if (r->add) widen(n, W, w, p.o, r->ldo, o);
+      p.o = o, p.ldo = W;
     }
     for (ptrdiff_t g = 0; g < groups; g++) {
       const ptrdiff_t i = r->d * g / groups;
       Strip at = p;
       at.rows = r->d * (g + 1) / groups - i;
-      at.s = s + i * width;
+      at.s = s + i * W;
       at.q += i;
       at.k += i;
       if (at.row_a) at.a += i;
       at.load = r->add || g > 0;
       strips[lg][gate][r->exclusive](&at);
     }
-    if (padded) narrow(n, width, w, o, r->o + t * r->ldo + j, r->ldo);
+    if (ragged) narrow(n, W, w, o, r->o + t * r->ldo + j, r->ldo);
   }
-  narrow(r->d, width, w, s, r->s + j, r->e);
+  narrow(r->d, W, w, s, r->s + j, r->e);
   return FOV_OK;
 }
 
