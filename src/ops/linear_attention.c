@@ -15,7 +15,7 @@
  * tensor/recur.h; how queries and keys line up: tensor/stretch.h.
  *
  * Time O((n + m) f e); scratch f e forward, 3 f e and a window of
- * 2 (f + e) backward. */
+ * 3 e + 2 f backward. */
 #include "ops/op.h"
 #include "tensor/product.h"
 #include "tensor/recur.h"
@@ -73,9 +73,9 @@ static fov_Status absorb (const Problem *p, ptrdiff_t count, const real *k, cons
 
 /* o(count,out) = x(count,in) s(in,out) */
 static fov_Status recall (const Problem *p, ptrdiff_t count, ptrdiff_t in, ptrdiff_t out,
-                        const real *x, const real *s, real *o) {
+                          const real *x, ptrdiff_t ldx, const real *s, real *o) {
   return FOV_BUILD(fov_product).run(&(fov_Product){
-    .m = count, .n = out, .k = in, .a = x, .lda = in, .b = s, .ldb = out,
+    .m = count, .n = out, .k = in, .a = x, .lda = ldx, .b = s, .ldb = out,
     .c = o, .ldc = out }, p->spread);
 }
 
@@ -111,7 +111,7 @@ static fov_Status read_only (const Problem *p, const fov_Call *c, ptrdiff_t from
   fov_Status st = FOV_OK;
   for (ptrdiff_t t = from; t < from + count && st == FOV_OK; t += p->step) {
     const ptrdiff_t n = least(from + count - t, p->step);
-    st = recall(p, n, p->f, p->e, q + t * p->f, s, o + t * p->e);
+    st = recall(p, n, p->f, p->e, q + t * p->f, p->f, s, o + t * p->e);
     FOV_BUILD(fov_recur).normaliser(n, p->f, p->f, q + t * p->f, NULL, z, den + t);
     divide(p, c, t, n);
   }
@@ -147,82 +147,78 @@ static fov_Status fwd (fov_Call *c) {
   return st == FOV_OK ? read_only(&p, c, p.at.after, p.at.late, s, z) : st;
 }
 
-/* H and D of the header for 'count' queries from 't0'; zero where a query saw
- * nothing. */
-static void read_gradient (const fov_Call *c, const Problem *p, ptrdiff_t t0, ptrdiff_t count,
-                           real *h, real *d) {
+/* Rows (H_t, D_t) of the header for 'n' queries from 't0'; zero where a query
+ * saw nothing. */
+static void read_gradient (const fov_Call *c, const Problem *p, ptrdiff_t t0, ptrdiff_t n, real *h,
+                           real *dot) {
   const ptrdiff_t e = p->e;
-  const real *den = c->out[DEN].x, *dden = c->dout[DEN].x, *dO = c->dout[O].x, *out = c->out[O].x;
-  for (ptrdiff_t t = t0; t < t0 + count; t++) {
-    const real *g = dO + t * e, *o = out + t * e, r = 1 / den[t];
-    real *ht = h + (t - t0) * e, *dt = d + (t - t0);
-    *dt = p->normalize && dden ? dden[t] : 0;
-    if (!dO || t < p->at.unseen) {
-      memset(ht, 0, (size_t)e * sizeof *ht);
+  const real *den = (const real *)c->out[DEN].x + t0, *dden = c->dout[DEN].x, *dO = c->dout[O].x;
+  const real *g = dO ? dO + t0 * e : NULL;
+  if (dO && p->normalize)
+    FOV_BUILD(fov_recur).dots(n, e, g, (const real *)c->out[O].x + t0 * e, dot);
+  for (ptrdiff_t t = 0; t < n; t++, h += e + 1) {
+    const real r = p->normalize ? 1 / den[t] : 1;
+    h[e] = p->normalize && dden ? dden[t0 + t] : 0;
+    if (!dO || t0 + t < p->at.unseen) {
+      memset(h, 0, (size_t)e * sizeof *h);
       continue;
     }
-    if (!p->normalize) {
-      memcpy(ht, g, (size_t)e * sizeof *ht);
-      continue;
-    }
-    vec dot = vzero();
     ptrdiff_t j = 0;
-    for (; j + VL <= e; j += VL) {
-      vstore(ht + j, r * vload(g + j));
-      dot += vload(g + j) * vload(o + j);
-    }
-    real sum = vsum(dot);
-    for (; j < e; j++) ht[j] = r * g[j], sum += g[j] * o[j];
-    *dt -= sum * r;
+    for (; j + VL <= e; j += VL) vstore(h + j, r * vload(g + t * e + j));
+    for (; j < e; j++) h[j] = r * g[t * e + j];
+    if (p->normalize) h[e] -= r * dot[t];
   }
 }
 
-/* y(count,f) += x_t w'; and w(f) += sum of x_t y_t */
-static void spread_row (ptrdiff_t count, ptrdiff_t f, const real *x, const real *w, real *y) {
-  for (ptrdiff_t t = 0; t < count; t++)
-    for (ptrdiff_t i = 0; i < f; i++) y[t * f + i] += (x ? x[t] : 1) * w[i];
-}
-static void gather_row (ptrdiff_t count, ptrdiff_t f, const real *x, const real *y, real *w) {
-  for (ptrdiff_t t = 0; t < count; t++)
-    for (ptrdiff_t i = 0; i < f; i++) w[i] += x[t] * y[t * f + i];
-}
-
-/* States are (f,e), T = S' and Rt = R' are (e,f); H, D and the gradients that
- * nobody wants have room for a stretch. */
+/* With a column for the normaliser, HD = (H, D) and V1 = (v, 1) are (n, e+1),
+ * and the states R, T = S' and Rt = R' end in h and z: R(f,e) apart from
+ * h, T and Rt (e+1,f).  HD, V1 and unwanted gradients have room for a stretch. */
 typedef struct Back {
-  real *T, *R, *Rt, *z, *h, *H, *D, *dq, *dk, *dv;
-  bool sums;                               /* z and h matter */
+  real *T, *R, *Rt, *HD, *V1, *dot, *dq, *dk, *dv;
+  ptrdiff_t rows;                          /* e + 1, or e: z and h do not matter */
 } Back;
 
 /* Queries [t, end) that read S = T' and z as they are. */
 static fov_Status readers (const fov_Call *c, const Problem *p, const Back *b, ptrdiff_t t,
-                           ptrdiff_t end, const real *z) {
+                           ptrdiff_t end) {
+  const ptrdiff_t f = p->f, e = p->e;
   fov_Status st = FOV_OK;
   for (ptrdiff_t n; t < end && st == FOV_OK; t += n) {
-    const real *q = (const real *)c->in[Q].x + t * p->f;
-    real *dq = c->din[Q].x ? (real *)c->din[Q].x + t * p->f : b->dq;
+    const real *q = (const real *)c->in[Q].x + t * f;
+    real *dq = c->din[Q].x ? (real *)c->din[Q].x + t * f : b->dq;
     n = least(end - t, p->step);
-    read_gradient(c, p, t, n, b->H, b->D);
-    st = recall(p, n, p->e, p->f, b->H, b->T, dq);
-    if (st == FOV_OK) st = absorb(p, n, q, b->H, b->R);
-    if (!b->sums) continue;
-    spread_row(n, p->f, b->D, z, dq);
-    gather_row(n, p->f, b->D, q, b->h);
+    read_gradient(c, p, t, n, b->HD, b->dot);
+    st = recall(p, n, b->rows, f, b->HD, e + 1, b->T, dq);
+    if (st == FOV_OK)
+      st = FOV_BUILD(fov_product).run(&(fov_Product){
+        .m = b->rows, .n = f, .k = n, .a = b->HD, .lda = e + 1, .ta = true, .b = q, .ldb = f,
+        .c = b->Rt, .ldc = f, .add = true }, p->spread);
   }
   return st;
 }
 
+static void ones_column (const Problem *p, const real *v, ptrdiff_t n, real *v1) {
+  const ptrdiff_t e = p->e;
+  for (ptrdiff_t t = 0; t < n; t++, v += e, v1 += e + 1) {
+    ptrdiff_t j = 0;
+    for (; j + VL <= e; j += VL) vstore(v1 + j, vload(v + j));
+    for (; j < e; j++) v1[j] = v[j];
+    v1[e] = 1;
+  }
+}
+
 /* Keys [0, early): all of R and h is theirs. */
 static fov_Status early_keys (const fov_Call *c, const Problem *p, const Back *b) {
+  const ptrdiff_t f = p->f, e = p->e;
   fov_Status st = FOV_OK;
-  FOV_BUILD(fov_recur).transpose(p->f, p->e, b->R, b->Rt);
+  FOV_BUILD(fov_recur).transpose(e, f, b->Rt, b->R);
   for (ptrdiff_t t = 0; t < p->at.early && st == FOV_OK; t += p->step) {
     const ptrdiff_t n = least(p->at.early - t, p->step);
-    const real *k = (const real *)c->in[K].x + t * p->f, *v = (const real *)c->in[V].x + t * p->e;
-    real *dk = c->din[K].x ? (real *)c->din[K].x + t * p->f : b->dk;
-    if (c->din[V].x) st = recall(p, n, p->f, p->e, k, b->R, (real *)c->din[V].x + t * p->e);
-    if (st == FOV_OK) st = recall(p, n, p->e, p->f, v, b->Rt, dk);
-    if (b->sums) spread_row(n, p->f, NULL, b->h, dk);
+    const real *k = (const real *)c->in[K].x + t * f;
+    real *dk = c->din[K].x ? (real *)c->din[K].x + t * f : b->dk;
+    ones_column(p, (const real *)c->in[V].x + t * e, n, b->V1);
+    if (c->din[V].x) st = recall(p, n, f, e, k, f, b->R, (real *)c->din[V].x + t * e);
+    if (st == FOV_OK) st = recall(p, n, b->rows, f, b->V1, e + 1, b->Rt, dk);
   }
   return st;
 }
@@ -230,32 +226,26 @@ static fov_Status early_keys (const fov_Call *c, const Problem *p, const Back *b
 /* Pairs [t, t + n), from the state kept before them. */
 static fov_Status pair_window (const fov_Call *c, const Problem *p, const Back *b, ptrdiff_t t,
                                ptrdiff_t n) {
-  const ptrdiff_t f = p->f, e = p->e, last = n - 1, w = t / FOV_WINDOW;
+  const ptrdiff_t f = p->f, e = p->e, last = n - 1, w = t / FOV_WINDOW, ld = e + 1;
   const ptrdiff_t query = p->at.blind + t, key = p->at.key + t;
   const real *q = (const real *)c->in[Q].x + query * f, *k = (const real *)c->in[K].x + key * f;
-  const real *v = (const real *)c->in[V].x + key * e, one = 1, *H = b->H, *D = b->D;
   const real *dhs = c->dout[HS].x, *dhz = c->dout[HZ].x;
   real *dq = c->din[Q].x ? (real *)c->din[Q].x + query * f : b->dq;
   real *dk = c->din[K].x ? (real *)c->din[K].x + key * f : b->dk;
   real *dv = c->din[V].x ? (real *)c->din[V].x + key * e : b->dv;
   FOV_BUILD(fov_recur).transpose(f, e, (const real *)c->out[HS].x + w * f * e, b->T);
-  memcpy(b->z, (const real *)c->out[HZ].x + w * f, (size_t)f * sizeof *b->z);
-  read_gradient(c, p, query, n, b->H, b->D);
+  memcpy(b->T + e * f, (const real *)c->out[HZ].x + w * f, (size_t)f * sizeof *b->T);
+  read_gradient(c, p, query, n, b->HD, b->dot);
+  ones_column(p, (const real *)c->in[V].x + key * e, n, b->V1);
   const fov_Recur list[] = {
-    { .n = n, .d = e, .e = f, .q = H, .ldq = e, .k = v, .ldk = e, .v = k, .ldv = f, .o = dq, .ldo = f,
-      .s = b->T },
+    { .n = n, .d = b->rows, .e = f, .q = b->HD, .ldq = ld, .k = b->V1, .ldk = ld, .v = k, .ldv = f,
+      .o = dq, .ldo = f, .s = b->T },
     { .n = n, .d = f, .e = e, .q = k + last * f, .ldq = -f, .k = q + last * f, .ldk = -f,
-      .v = H + last * e, .ldv = -e, .o = dv + last * e, .ldo = -e, .s = b->R },
-    { .n = n, .d = e, .e = f, .q = v + last * e, .ldq = -e, .k = H + last * e, .ldk = -e,
-      .v = q + last * f, .ldv = -f, .o = dk + last * f, .ldo = -f, .s = b->Rt } };
-  const fov_Recur rows[] = {               /* z and h are states of one row */
-    { .n = n, .d = 1, .e = f, .q = D, .ldq = 1, .k = &one, .v = k, .ldv = f, .o = dq, .ldo = f,
-      .s = b->z, .add = true },
-    { .n = n, .d = 1, .e = f, .q = &one, .k = D + last, .ldk = -1, .v = q + last * f, .ldv = -f,
-      .o = dk + last * f, .ldo = -f, .s = b->h, .add = true } };
-  fov_Status st = FOV_BUILD(fov_recur).run(list, 3, p->spread);
-  if (st == FOV_OK && b->sums) st = FOV_BUILD(fov_recur).run(rows, 2, p->spread);
-  for (ptrdiff_t i = 0; dhz && i < f; i++) b->h[i] += dhz[w * f + i];
+      .v = b->HD + last * ld, .ldv = -ld, .o = dv + last * e, .ldo = -e, .s = b->R },
+    { .n = n, .d = b->rows, .e = f, .q = b->V1 + last * ld, .ldq = -ld, .k = b->HD + last * ld,
+      .ldk = -ld, .v = q + last * f, .ldv = -f, .o = dk + last * f, .ldo = -f, .s = b->Rt } };
+  const fov_Status st = FOV_BUILD(fov_recur).run(list, 3, p->spread);
+  for (ptrdiff_t i = 0; dhz && i < f; i++) b->Rt[e * f + i] += dhz[w * f + i];
   for (ptrdiff_t i = 0; dhs && i < f * e; i++) b->R[i] += dhs[w * f * e + i];
   if (dhs) FOV_BUILD(fov_recur).transpose(f, e, b->R, b->Rt);
   return st;
@@ -266,34 +256,35 @@ static fov_Status bwd (fov_Call *c) {
   const ptrdiff_t f = p.f, e = p.e, used = p.at.used;
   const ptrdiff_t step = least(p.step, p.n > p.m ? p.n : p.m);
   const size_t size = sizeof(real);
-  Back b = { .T = fov_scratch((size_t)(3 * f * e + 2 * f), size),
-             .H = fov_scratch((size_t)(step * (2 * e + 2 * f + 1)), size),
-             .sums = p.normalize || c->dout[ZN].x || c->dout[HZ].x };
-  if (!b.T || !b.H) return FOV_NOMEM;
-  b.R = b.T + f * e;
-  b.Rt = b.R + f * e;
-  b.z = b.Rt + f * e;
-  b.h = b.z + f;
-  b.D = b.H + step * e;
-  b.dq = b.D + step;
+  const bool sums = p.normalize || c->dout[ZN].x || c->dout[HZ].x;
+  Back b = { .T = fov_scratch((size_t)((3 * e + 2) * f), size),
+             .HD = fov_scratch((size_t)(step * (3 * e + 2 * f + 3)), size), .rows = sums ? e + 1 : e };
+  if (!b.T || !b.HD) return FOV_NOMEM;
+  b.Rt = b.T + (e + 1) * f;
+  b.R = b.Rt + (e + 1) * f;
+  b.V1 = b.HD + step * (e + 1);
+  b.dot = b.V1 + step * (e + 1);
+  b.dq = b.dot + step;
   b.dk = b.dq + step * f;
   b.dv = b.dk + step * f;
   start(b.R, &c->dout[SN], f * e);
-  start(b.h, &c->dout[ZN], f);
-  FOV_BUILD(fov_recur).transpose(f, e, c->out[SN].x, b.T);
-  fov_Status st = readers(c, &p, &b, p.at.after, p.n, c->out[ZN].x);
   FOV_BUILD(fov_recur).transpose(f, e, b.R, b.Rt);
+  start(b.Rt + e * f, &c->dout[ZN], f);
+  FOV_BUILD(fov_recur).transpose(f, e, c->out[SN].x, b.T);
+  memcpy(b.T + e * f, c->out[ZN].x, (size_t)f * size);
+  fov_Status st = readers(c, &p, &b, p.at.after, p.n);
+  FOV_BUILD(fov_recur).transpose(e, f, b.Rt, b.R);
   for (ptrdiff_t h = (p.at.pairs + p.step - 1) / p.step - 1; h >= 0 && st == FOV_OK; h--)
     st = pair_window(c, &p, &b, h * p.step, least(p.at.pairs - h * p.step, p.step));
   if (st == FOV_OK) st = early_keys(c, &p, &b);
   if (c->din[K].x) memset((real *)c->din[K].x + used * f, 0, (size_t)((p.m - used) * f) * size);
   if (c->din[V].x) memset((real *)c->din[V].x + used * e, 0, (size_t)((p.m - used) * e) * size);
-  start(b.Rt, &c->in[S0], f * e);          /* the blind read the first state */
-  start(b.z, &c->in[Z0], f);
-  FOV_BUILD(fov_recur).transpose(f, e, b.Rt, b.T);
-  if (st == FOV_OK) st = readers(c, &p, &b, 0, p.at.blind, b.z);
-  if (c->din[S0].x) memcpy(c->din[S0].x, b.R, (size_t)(f * e) * size);
-  if (c->din[Z0].x) memcpy(c->din[Z0].x, b.h, (size_t)f * size);
+  start(b.R, &c->in[S0], f * e);           /* the blind read the first state */
+  FOV_BUILD(fov_recur).transpose(f, e, b.R, b.T);
+  start(b.T + e * f, &c->in[Z0], f);
+  if (st == FOV_OK) st = readers(c, &p, &b, 0, p.at.blind);
+  if (c->din[S0].x) FOV_BUILD(fov_recur).transpose(e, f, b.Rt, c->din[S0].x);
+  if (c->din[Z0].x) memcpy(c->din[Z0].x, b.Rt + e * f, (size_t)f * size);
   return st;
 }
 

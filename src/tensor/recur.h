@@ -62,6 +62,9 @@ typedef struct fov_RecurKernels {
   void (*normaliser) (ptrdiff_t n, ptrdiff_t f, ptrdiff_t ld, const real *q, const real *k,
                       real *z, real *den);
 
+  /* out_t = x_t'y_t over rows of x(n,e), y(n,e) */
+  void (*dots) (ptrdiff_t n, ptrdiff_t e, const real *x, const real *y, real *out);
+
   /* y(e,d) = x(d,e)' */
   void (*transpose) (ptrdiff_t d, ptrdiff_t e, const real *x, real *y);
 } fov_RecurKernels;

@@ -54,13 +54,8 @@ static void transpose_state (const Back *b, const real *s, real *t) {
 /* D of n queries from t */
 static void read_gradient (const Back *b, ptrdiff_t t, ptrdiff_t n) {
   const fov_Positive *p = b->w.p;
-  const ptrdiff_t e = b->w.e;
-  for (ptrdiff_t i = t; i < t + n; i++) {
-    const real *g = b->dO + i * e, *o = p->o + i * e;
-    real dot = 0;
-    for (ptrdiff_t j = 0; j < e; j++) dot += g[j] * o[j];
-    b->D[i] = (p->dlse ? p->dlse[i] : 0) - dot;
-  }
+  FOV_BUILD(fov_recur).dots(n, p->e, b->dO + t * p->e, p->o + t * p->e, b->D + t);
+  for (ptrdiff_t i = t; i < t + n; i++) b->D[i] = (p->dlse ? p->dlse[i] : 0) - b->D[i];
 }
 
 /* res += dc - rowsum(S o dS) - z dz */

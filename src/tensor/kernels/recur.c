@@ -11,7 +11,7 @@
 #include "base/pool.h"
 #include "tensor/tile.h"
 
-enum { TB = 6, NV = FOV_NREG / 8, ROWS = 64, TIME = FOV_WINDOW / 2 };
+enum { TB = 6, NV = FOV_NREG / 8, ROWS = 80, TIME = FOV_WINDOW / 2 };
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -130,14 +130,15 @@ static fov_Status panel (const fov_Recur *r, ptrdiff_t j, ptrdiff_t w, int lg) {
   const bool ragged = w < W, pack_v = ragged || r->ldv != W;
   const bool pack_a = gate == FOV_COLS && (ragged || r->lda != W);
   const ptrdiff_t time = pack_v || pack_a || groups > 1 ? TIME : r->keep ? FOV_WINDOW : r->n;
-  real *s = fov_scratch((size_t)(r->d * W), sizeof *s), *v = NULL, *a = NULL, *o = NULL;
+  const bool in_place = r->e == W;
+  real *s = in_place ? r->s : fov_scratch((size_t)(r->d * W), sizeof *s), *v = NULL, *a = NULL, *o = NULL;
   if (pack_v || pack_a) {
     if (!(v = fov_scratch((size_t)(3 * TIME * W), sizeof *v))) return FOV_NOMEM;
     a = v + TIME * W;
     o = a + TIME * W;
   }
   if (!s) return FOV_NOMEM;
-  widen(r->d, W, w, r->s + j, r->e, s);
+  if (!in_place) widen(r->d, W, w, r->s + j, r->e, s);
   for (ptrdiff_t t = 0; t < r->n; t += time) {
     const ptrdiff_t n = least(r->n - t, time);
     if (r->keep && t % FOV_WINDOW == 0)
@@ -167,7 +168,7 @@ static fov_Status panel (const fov_Recur *r, ptrdiff_t j, ptrdiff_t w, int lg) {
     }
     if (ragged) narrow(n, W, w, o, r->o + t * r->ldo + j, r->ldo);
   }
-  narrow(r->d, W, w, s, r->s + j, r->e);
+  if (!in_place) narrow(r->d, W, w, s, r->s + j, r->e);
   return FOV_OK;
 }
 
@@ -262,9 +263,39 @@ static void normaliser (ptrdiff_t n, ptrdiff_t f, ptrdiff_t ld, const real *q, c
   }
 }
 
-static void swap (ptrdiff_t d, ptrdiff_t e, const real *x, real *y) {
-  for (ptrdiff_t i = 0; i < d; i++)
-    for (ptrdiff_t j = 0; j < e; j++) y[j * d + i] = x[i * e + j];
+static void dots (ptrdiff_t n, ptrdiff_t e, const real *x, const real *y, real *out) {
+  const ptrdiff_t whole = e / VL * VL;
+  for (ptrdiff_t t = 0; t < n; t += VL, x += VL * e, y += VL * e) {
+    const ptrdiff_t b = least(n - t, VL);
+    vec D[FOV_VBYTES / sizeof(real)];
+    for (ptrdiff_t i = 0; i < VL; i++) D[i] = vzero();
+    for (ptrdiff_t i = 0; i < b; i++) {
+      const real *xi = x + i * e, *yi = y + i * e;
+      vec d = vzero();
+      for (ptrdiff_t j = 0; j < whole; j += VL) d = vfma(vload(xi + j), vload(yi + j), d);
+      if (whole < e) d = vfma(vload_n(xi + whole, e - whole, 0), vload_n(yi + whole, e - whole, 0), d);
+      D[i] = d;
+    }
+    transpose(D);
+    vec sum = D[0];
+    UNROLL(16) for (ptrdiff_t i = 1; i < VL; i++) sum += D[i];
+    vstore_n(out + t, sum, b);
+  }
 }
 
-const fov_RecurKernels FOV_BUILD(fov_recur) = { run, normaliser, swap };
+static void swap (ptrdiff_t d, ptrdiff_t e, const real *x, real *y) {
+  for (ptrdiff_t i = 0; i < d; i += VL)
+    for (ptrdiff_t j = 0; j < e; j += VL) {
+      const ptrdiff_t rows = least(d - i, VL), columns = least(e - j, VL);
+      if (rows == VL && columns == VL) {
+        vec X[FOV_VBYTES / sizeof(real)];
+        UNROLL(16) for (ptrdiff_t r = 0; r < VL; r++) X[r] = vload(x + (i + r) * e + j);
+        transpose(X);
+        UNROLL(16) for (ptrdiff_t r = 0; r < VL; r++) vstore(y + (j + r) * d + i, X[r]);
+      } else
+        for (ptrdiff_t r = i; r < i + rows; r++)
+          for (ptrdiff_t k = j; k < j + columns; k++) y[k * d + r] = x[r * e + k];
+    }
+}
+
+const fov_RecurKernels FOV_BUILD(fov_recur) = { run, normaliser, dots, swap };
