@@ -59,13 +59,11 @@ local function problem(n, d, e, kind, exclusive, state)
   if state then x.s = draw(6, d, e) end
   return x
 end
-
 local function gap(a, b)
   if a:numel() == 0 then return 0 end
   local err = (a:to "f64" - b:to "f64"):abs():max():item()
   return err ~= err and math.huge or err / math.max(1, b:to("f64"):abs():max():item())
 end
-
 local inputs = { "q", "k", "v", "g", "u", "s" }
 
 local function gradients(x, seeds, more)
@@ -76,7 +74,6 @@ local function gradients(x, seeds, more)
   for i, name in ipairs(inputs) do list[name] = d[i] or nil end
   return list
 end
-
 for _, kind in ipairs { "free", "scalar", "vector" } do
   for _, exclusive in ipairs { false, true } do
     local label = kind .. (exclusive and ", exclusive with bonus" or "")
@@ -129,7 +126,6 @@ for _, kind in ipairs { "free", "scalar", "vector" } do
       tap.ok(off < 1e-8, ("%s: gradients of the %s form are differences"):format(label, more.form),
              "%s off by %.2g", where, off)
     end
-
     -- cutting a sequence in two and carrying the state changes no bit
     local whole = problem(41, 7, 21, kind, exclusive, true)
     local wseeds = { draw(9, 41, 21), draw(10, 7, 21) }
@@ -162,7 +158,6 @@ for _, kind in ipairs { "free", "scalar", "vector" } do
     tap.ok(split < 1e-13, label .. ": and so do the gradients", "off by %.2g", split)
   end
 end
-
 do  -- gates of exactly 0 give the bits of no gate, gradients included
   for _, exclusive in ipairs { false, true } do
     local x = problem(50, 20, 24, "free", exclusive, true)
@@ -179,7 +174,6 @@ do  -- gates of exactly 0 give the bits of no gate, gradients included
     end
   end
 end
-
 do  -- gradients across the windows of the backward pass: the chunk form has only one
   for _, kind in ipairs { "free", "scalar", "vector" } do
     for _, exclusive in ipairs { false, true } do
@@ -208,7 +202,6 @@ do  -- gradients across the windows of the backward pass: the chunk form has onl
   end
   tap.ok(off < 1e-12, "linear attention: gradients through a carried state", "off by %.2g", off)
 end
-
 do  -- the explicit masked matrix: o_t = sum_{j<=t} (sum_i q_i k_i e^{G_t,i - G_j,i}) v_j
   local x = problem(20, 4, 3, "vector", false, false)
   local G = x.g:cumsum(1):totable()

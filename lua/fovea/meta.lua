@@ -1748,6 +1748,16 @@ function fovea.ones(n, ...) end
 ---@return fovea.tensor
 function fovea.outer(x, y) end
 
+---fv.peak(what, {dtype=, seconds=}) -> number
+---What this machine can do at most, per second: the limit that a kernel is held against.
+---what: flops (multiply-adds in registers, 2 each), exp (of x <= 0, in L1), cos (in L1) or copy
+---(bytes read and written, 256 MiB). Measured with the threads and the level in use: the best
+---of 'seconds' (0.1) of samples.
+---@param what any
+---@param options? table {dtype=, seconds=}
+---@return number
+function fovea.peak(what, options) end
+
 ---fv.pinv(A, {rcond=}) -> tensor
 ---Moore-Penrose inverse: (..., m, n) -> (..., n, m).
 ---Singular values up to rcond times the largest count as zero (default max(m, n) eps of
@@ -2088,6 +2098,7 @@ function fovea.zeros(n, ...) end
 ---@param options? { g?: fovea.tensor|number, u?: fovea.tensor|number, s?: fovea.tensor|number, exclusive?: boolean, chunk?: integer, form?: "auto"|"chunk"|"token" }
 ---@return fovea.tensor o (..., n,e)
 ---@return fovea.tensor s_n (..., d,e)
+---@return fovea.tensor hs (..., b,d,e)
 function fovea.additive_rule(q, k, v, options) end
 
 ---Deterministic parameter-free projection; f = 2 d nu.
@@ -2190,6 +2201,8 @@ function fovea.hyperbolic_features(x, w, options) end
 ---@return fovea.tensor s_n (..., f,e)
 ---@return fovea.tensor z_n (..., f)
 ---@return fovea.tensor den (..., n)
+---@return fovea.tensor hs (..., b,f,e)
+---@return fovea.tensor hz (..., b,f)
 function fovea.linear_attention(q, k, v, options) end
 
 ---Merges the results of attention over two disjoint sets of keys into that over both.
