@@ -80,6 +80,59 @@ static const real *padded (const real *x, ptrdiff_t rows, ptrdiff_t d, real *pad
   return pad;
 }
 
+/* VECTOR_GATE: q_i, p_i times the decay from the block's start to token i
+ * (before: p without its own), and the decay of the whole block. */
+static void decay_reads (int T, bool before, ptrdiff_t d, const real *q,
+                         const real *p, const real *alpha, real *qd, real *pd, real *gamma) {
+  for (ptrdiff_t c = 0; c < d; c += VL) {
+    const ptrdiff_t n = d - c < VL ? d - c : VL;
+    const bool full = n == VL;
+    vec g = vset(1);
+    for (int i = 0; i < T; i++) {
+      const ptrdiff_t o = i * d + c;
+      if (before) store(full, pd + o, load(full, p + o, n) * g, n);
+      g *= load(full, alpha + o, n);
+      if (!before) store(full, pd + o, load(full, p + o, n) * g, n);
+      store(full, qd + o, load(full, q + o, n) * g, n);
+    }
+    store(full, gamma + c, g, n);
+  }
+}
+
+/* SCALAR_GATE: the same for one gate a token, and products times the decay
+ * between their tokens. */
+static void decay_block (int T, bool before, bool two, const real *alpha,
+                         fov_Block *b, real *gamma) {
+  real g = 1, left = 1;
+  for (int i = 0; i < T; i++) {
+    if (before) b->ps[i] *= g;
+    g *= alpha[i];
+    if (!before) b->ps[i] *= g;
+    b->qs[i] *= g;
+  }
+  *gamma = g;
+  for (int j = T - 1; j >= 0; left *= alpha[j], j--) {
+    b->ks[j] *= left;
+    real to = 1;
+    for (int i = j + 1; i < T; i++) {
+      const real own = to * alpha[i], pto = before ? to : own;
+      b->with_k[PX(i, j)] *= pto;
+      b->with_k[QX(i, j)] *= own;
+      if (two) b->with_b[PX(i, j)] *= pto, b->with_b[QX(i, j)] *= own;
+      to = own;
+    }
+  }
+}
+
+/* alpha = e^g with g clamped to [-60, 0]: e^-60 is below any rounding, and
+ * -inf becomes a number. */
+static inline void decays (const real *g, ptrdiff_t n, real *alpha) {
+  for (ptrdiff_t i = 0; i < n; i += VL) {
+    const ptrdiff_t m = n - i < VL ? n - i : VL;
+    store(m == VL, alpha + i, vexp(vmax(vset(-60), load(m == VL, g + i, m))), m);
+  }
+}
+
 /* couple, built for the cases there are. */
 static __attribute__((noinline)) void
 products (int T, int gate, const fov_Block *b, const real *k, ptrdiff_t d, const real *alpha,
