@@ -156,6 +156,13 @@ local rules = {
     S = advance(S, 1 - x.beta, nil, nil, times(x.k, x.beta), x.v)
     return S, read(S, x.q)
   end },
+  fwm = { { q = q, k = k * 2, v = v * 3, beta = beta }, function(S, x)   -- large enough to be clipped
+    local u, norm = times(map(function(a, r) return a - r end, x.v, read(S, x.k)), x.beta), 0
+    local Z = advance(S, 1, nil, nil, x.k, u)
+    for _, row in ipairs(Z) do norm = norm + dot(row, row) end
+    Z = map(function(row) return times(row, 1 / math.max(1, math.sqrt(norm))) end, Z)
+    return Z, read(Z, x.q)
+  end },
   mlstm = { { q = q, k = k, v = v, i = draw("i", T) * 4, f = draw("f", T) }, function(s, x)
     -- without stabiliser, as exact sums: C += i k v', n += i k, o = C'q / max(|n.q|, 1)
     local i, f = math.exp(x.i), math.exp(x.f)

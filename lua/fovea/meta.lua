@@ -2174,6 +2174,20 @@ function fovea.erase_write_rule(q, k, v, options) end
 ---@return fovea.tensor hc (..., b,f)
 function fovea.favor_attention(q, k, v, w, options) end
 
+---Fast weight memory: a delta rule whose state is clipped to Frobenius norm 1.
+---Z = S_{t-1} + k (beta (v - S_{t-1}'k))';  S_t = Z / max(1, |Z|);  o_t = S_t' q_t.
+---beta is 1, the first state s 0 when not given; s is not clipped itself.  o, then the
+---last state, from which another call can go on.  Token by token, heads in parallel:
+---time 6 n d e flops; memory one state, backward 2 sqrt(n) states.
+---Schlag, Irie & Schmidhuber 2021, arXiv:2102.11174
+---@param q fovea.tensor (..., n,d)
+---@param k fovea.tensor (..., n,d)
+---@param v fovea.tensor (..., n,e)
+---@param options? { beta?: fovea.tensor|number, s?: fovea.tensor|number }
+---@return fovea.tensor o (..., n,e)
+---@return fovea.tensor s_n (..., d,e)
+function fovea.fwm_rule(q, k, v, options) end
+
 ---Positive random features in pairs exp(w.x), exp(-w.x); f = 2m.
 ---E[phi(x).phi(y)] = exp(x.y) for rows of w ~ N(0,I), never negative. Relative
 ---variance of one product: 2 sinh(|x+y|^2 / 2)^2 / m, less than 2m plain positive
@@ -2457,7 +2471,7 @@ function fovea.op(options) end
 ---@field entry fun(name: string): table
 ---@field help fun(name?: string)
 ---@field register fun(entry: table)
----@overload fun(name: "comba"|"delta"|"delta_product"|"gated_delta"|"gated_delta2"|"gla"|"hgrn2"|"kda"|"lightning"|"linear"|"longhorn"|"mamba2"|"mlstm"|"peng"|"retnet"|"rwkv6"|"rwkv7"|"simple_gla", options?: table): any
+---@overload fun(name: "comba"|"delta"|"delta_product"|"fwm"|"gated_delta"|"gated_delta2"|"gla"|"hgrn2"|"kda"|"lightning"|"linear"|"longhorn"|"mamba2"|"mlstm"|"peng"|"retnet"|"rwkv6"|"rwkv7"|"simple_gla", options?: table): any
 fovea.rule = {}
 
 ---fv.sample(name, {rows=, dim=, seed= or rng=, dtype=})
