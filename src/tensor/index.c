@@ -31,7 +31,7 @@ fov_Status fov_index_read (const fov_Tensor *index, ptrdiff_t n, int64_t *out) {
     fov_pull(&flat, at, m, FOV_I64, out + at);
     int64_t bad = 0;
     for (ptrdiff_t i = at; i < at + m; i++) {
-      out[i] -= 1;                /* wraps for the smallest, and is refused */
+      out[i] = (int64_t)((uint64_t)out[i] - 1);   /* wraps for the smallest: refused */
       bad |= (uint64_t)out[i] >= (uint64_t)n;
     }
     for (ptrdiff_t i = at; bad && i < at + m; i++)

@@ -87,9 +87,9 @@ static inline vec vsin_shifted (vec x, real shift) {
   enum { N = sizeof q / sizeof *q, top = 8 * sizeof(real) - 1 };
   vec t = (shift != 0 ? x * per_pi - shift : x * per_pi) + magic, h = t - magic;
   if (shift != 0) h += shift;
-  vec r = x - h * c1;
-  r -= h * c2;
-  r -= h * c3;
+  vec r = vfma(-h, vset(c1), x);
+  r = vfma(-h, vset(c2), r);
+  r = vfma(-h, vset(c3), r);
   vec s = r * r, p = vset(q[N - 1]);
   for (int i = N - 2; i >= 0; i--) p = p * s + q[i];
   p = (p * s + 1) * r;
