@@ -91,8 +91,8 @@ static inline vec vsin_shifted (vec x, real shift) {
   r = vfma(-h, vset(c2), r);
   r = vfma(-h, vset(c3), r);
   vec s = r * r, p = vset(q[N - 1]);
-  for (int i = N - 2; i >= 0; i--) p = p * s + q[i];
-  p = (p * s + 1) * r;
+  for (int i = N - 2; i >= 0; i--) p = vfma(p, s, vset(q[i]));
+  p = vfma(p, s, vset(1)) * r;
   return (vec)((ivec)p ^ ((ivec)t << top));
 }
 #endif
