@@ -95,7 +95,7 @@ interrupted("local x = fv.zeros(3000, 3000) for i = 1, 1000 do x:matmul(x) end",
             "Ctrl-C ends a matrix product, not the process")
 
 -- the prompt, in a pseudo-terminal
-if os.execute "command -v script >/dev/null 2>&1" then
+if os.execute "script -qec true /dev/null >/dev/null 2>&1 </dev/null" then
   write("typed",
          'local x = fv.ones(2,\n2)\nx:sum():item() + 1\nnonsense(\n)\n?zeros\nfv.softmax_attention(x, x)\n')
   local shown = sh(("FOVEA_HISTORY=%s/history TERM=dumb script -qec %s /dev/null < %s/typed")
@@ -112,7 +112,7 @@ if os.execute "command -v script >/dev/null 2>&1" then
   tap.is(traces, 1, "a traceback only where functions of the user's were called")
   tap.ok(shown:find "\nhelp: nothing is named 'nosuch'", "?name that is unknown is one line", "%s", shown)
 else
-  print "# no script(1): the prompt is not driven"
+  print "# no script(1) or no pseudo-terminals here: the prompt is not driven"
 end
 
 -- completion, as the prompt asks for it
