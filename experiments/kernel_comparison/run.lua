@@ -209,7 +209,7 @@ return {
   cost = "under a minute on two cores",
   options = {
     { name = "text", type = "string", default = "", doc = "UTF-8 text to use; default: Genesis, embedded" },
-    { name = "draws", type = "integer", default = 4, doc = "random draws of each random method" },
+    { name = "draws", type = "integer", default = 3, doc = "random draws of each random method" },
     { name = "passages", type = "integer", default = 3, doc = "passages of each length" },
     { name = "only", type = "string", default = "", doc = "only methods whose name contains this" },
   },
