@@ -6,7 +6,8 @@
 --- Leading dimensions are batch and heads; k and v may have fewer heads than q if they divide
 --- them. key_length counts the valid keys, one number for each entry of the first dimension
 --- or one for all. A method without a causal form raises on causal=true. info.path says what
---- ran ("exact", "approximate" or "control"), info.flops what it cost.
+--- ran ("exact", "approximate" or "control"), info.flops what it cost. attend:state{n=,d=,e=}
+--- counts the numbers a head keeps to go on token by token: keys and values, or a sum.
 
 local options = require "fovea.options"
 
@@ -37,6 +38,7 @@ end
 --- What every attention object gets: checks, options of a call, the bill.
 local function finish(object, entry)
   local attend = object.attend
+  object.state = object.state or function(_, s) return s.n * (s.d + s.e) end
   object.call = function(_, q, k, v, given, more)
     check(entry.name, q, k, v, 2)
     if more ~= nil then error(entry.name .. ": expected q, k, v and options, got more", 2) end

@@ -35,6 +35,9 @@ function features.cost(phi, M, s)
   return total
 end
 
+--- Numbers kept to go on after any number of tokens: sum of phi(k) v' and of phi(k).
+function features.state(M, e) return M * (e + 1) end
+
 --- The sizes of one problem.
 function features.sizes(q, k, v)
   return { n = q:size(-2), m = k:size(-2), d = q:size(-1), e = v:size(-1) }

@@ -65,7 +65,8 @@ local words = { sampler = "sample" }
 local function entry(e)
   local word = words[e.kind] or e.kind
   local list = braces(e.options)
-  local out = { ('fv.%s("%s"%s)'):format(word, e.name, list == "" and "" or ", " .. list),
+  local use = e.usage and e.usage:format(e.name, list)
+  local out = { use or ('fv.%s("%s"%s)'):format(word, e.name, list == "" and "" or ", " .. list),
                 "  " .. e.kind .. (e.sig and "  " .. e.sig or "") }
   body(out, e)
   if e.call then

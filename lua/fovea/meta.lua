@@ -2312,7 +2312,8 @@ function fovea.trig_features(x, w, options) end
 ---Leading dimensions are batch and heads; k and v may have fewer heads than q if they divide
 ---them. key_length counts the valid keys, one number for each entry of the first dimension
 ---or one for all. A method without a causal form raises on causal=true. info.path says what
----ran ("exact", "approximate" or "control"), info.flops what it cost.
+---ran ("exact", "approximate" or "control"), info.flops what it cost. attend:state{n=,d=,e=}
+---counts the numbers a head keeps to go on token by token: keys and values, or a sum.
 ---@class fovea.registry.attention
 ---@field names fun(): string[]
 ---@field entry fun(name: string): table
@@ -2431,6 +2432,37 @@ fovea.kernel = {}
 ---@overload fun(name: "dpfp"|"elu1"|"favor"|"hyperbolic"|"positive"|"relu"|"trig", options?: table): any
 fovea.map = {}
 
+---fv.model{kind="lm", ...} -> layer
+---a whole model, ready for fv.train.
+---kind names an entry of fv.nn that is a model; the other options are its own. "lm" maps ids
+---i64 (b, n), 1 .. vocab, to logits (b, n, vocab): fv.help "lm" lists its options.
+---Example: m = fv.model{kind="lm", vocab=256, layers=2, width=128, heads=4, attention="delta"}
+---         loss = fv.nn.cross_entropy(m(ids), labels); loss:backward()
+function fovea.model() end
+
+---fv.nn.NAME{...} -> layer
+---the parts of models; fv.nn.NAME(x, y, {...}) -> loss for losses.
+---A layer is called with tensors, layer(x), and has
+---  layer:parameters()     its parameters in a fixed order, { { name =, tensor = }, ... };
+---                         names are dotted: "blocks.1.attn.q.weight"
+---  layer:train(step)      training mode; step keys the dropout masks and may be left out
+---                         where nothing drops; layer:eval() ends it. Layers begin in eval.
+---  layer:count()          the number of trained numbers
+---  layer:state_bytes{n=}  bytes kept to continue one sequence of n tokens, f32 as f32
+---  layer:save(path), layer:load(path)   .safetensors; load raises one error that lists
+---                         every missing, extra and misshapen entry
+---Parameters are tensors that require gradients; gradients land in t.grad by
+---loss:backward(). A parameter's first value is drawn from a stream keyed by the option
+---seed and its full name: adding a layer shifts no other layer's draws.
+---Example: f = fv.nn.linear{inputs=8, outputs=4, seed=1}; y = f(x)
+---@class fovea.registry.nn
+---@field names fun(): string[]
+---@field entry fun(name: string): table
+---@field help fun(name?: string)
+---@field register fun(entry: table)
+---@overload fun(name: "attention"|"block"|"conv"|"cross_entropy"|"dropout"|"embedding"|"layer_norm"|"linear"|"lm"|"mlp"|"mse"|"positions"|"rms_norm"|"rotary"|"swiglu", options?: table): any
+fovea.nn = {}
+
 ---fv.no_grad(f, ...) -> results of f
 ---calls f(...) with nothing recorded
 ---Parameters may be changed in place there.
@@ -2450,6 +2482,27 @@ function fovea.no_grad(f, ...) end
 ---@param options? table {forward=, backward=, name=}
 ---@return any
 function fovea.op(options) end
+
+---fv.optim(name, parameters, {lr=, ...}) -> optimiser
+---changes parameters by their gradients.
+---parameters is layer:parameters(), a list of { name =, tensor = }. The optimiser has
+---  opt:step()      one step for every parameter that has a gradient; opt.lr is the rate, to
+---                  be set between steps (fv.schedule)
+---  opt:zero()      forgets the gradients
+---  opt:state()     { step = count, ["name.slot"] = tensor, ... }, copies: save it, and
+---  opt:load(state) goes on bit for bit; one error lists all that does not fit
+---fv.optim.clip(parameters, max) scales all gradients so that their common norm is at most
+---max, and returns the norm before. Weight decay is decoupled and spares vectors (biases,
+---norms) unless decay_all.
+---Example: opt = fv.optim("adamw", model:parameters(), {lr=1e-3})
+---         loss:backward(); fv.optim.clip(model:parameters(), 1); opt:step(); opt:zero()
+---@class fovea.registry.optim
+---@field names fun(): string[]
+---@field entry fun(name: string): table
+---@field help fun(name?: string)
+---@field register fun(entry: table)
+---@overload fun(name: "adam"|"adamw"|"lion"|"muon"|"sgd", options?: table): any
+fovea.optim = {}
 
 ---fv.rule(name, options)
 ---fast-weight update rules, the recurrent family of attention.
@@ -2486,6 +2539,19 @@ fovea.rule = {}
 ---@field register fun(entry: table)
 ---@overload fun(name: "iid"|"orthogonal", options?: table): any
 fovea.sample = {}
+
+---fv.schedule(name, {lr=, steps=, warmup=}) -> function(step) -> lr
+---rates of a run.
+---The first 'warmup' steps rise in a line to lr, step 1 having lr / warmup; the rest is the
+---schedule's own. step counts from 1; beyond 'steps' the last rate stays.
+---Example: rate = fv.schedule("cosine", {lr=1e-3, steps=1000, warmup=100}); opt.lr = rate(1)
+---@class fovea.registry.schedule
+---@field names fun(): string[]
+---@field entry fun(name: string): table
+---@field help fun(name?: string)
+---@field register fun(entry: table)
+---@overload fun(name: "constant"|"cosine"|"linear", options?: table): any
+fovea.schedule = {}
 
 ---fv.value_and_grad(f) -> function
 ---fv.grad with the result first: value, gradient, ...

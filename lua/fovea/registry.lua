@@ -117,13 +117,16 @@ end
 --- A factory.  def.kind is the word users see, def.folder the package of its entries.
 --- Optional: def.extra, a set of further fields entries may have; def.common, options
 --- all entries share; def.source(), entries that come from elsewhere;
---- def.prepare(values, name, level), before build; def.finish(object, entry), after.
+--- def.prepare(values, name, level), before build; def.finish(object, entry), after;
+--- def.members(entry), what kind.name is for the name of an entry; def.usage, how help
+--- writes a use, with %s for the name and for the options: 'fv.nn.%s%s'.
 function registry.new(def)
   local common = options.declare(def.common or {}, def.kind, 2)
   local self, entries, listed = { kind = def.kind }, {}, false
 
   local function add(entry, level)
     local e = prepare(entry, def.kind, def.extra or {}, common, level + 1)
+    e.usage = def.usage
     entries[e.name] = e
     return e
   end
@@ -209,7 +212,10 @@ function registry.new(def)
     __call = function(_, name, given) return self.make(name, given) end,
     __tostring = function() return def.kind .. ": " .. table.concat(self.names(), ", ") end,
     __index = function(_, field)
-      local names = {}
+      if def.members and type(field) == "string" and (entries[field] or load(field)) then
+        return def.members(find(field, 2))
+      end
+      local names = def.members and self.names() or {}
       for f in pairs(self) do names[#names + 1] = f end
       error(("%s has no field '%s'%s"):format(def.kind, tostring(field), options.hint(field, names)), 2)
     end,

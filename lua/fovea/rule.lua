@@ -158,5 +158,5 @@ end
 
 return require "fovea.registry".new {
   kind = "rule", folder = "fovea.rules", finish = finish,
-  extra = { sig = "string", kernel = "string" }
+  extra = { sig = "string", kernel = "string", project = "table" }
 }

@@ -37,6 +37,7 @@ return {
         local info = { path = "approximate", features = phi.features, log_domain = logs }
         return o, info, features.cost(phi, phi.features, features.sizes(q, k, v))
       end,
+      state = function(_, s) return features.state(pick(s.d).features, s.e) end,
       cost = function(_, s)
         local phi = pick(s.d)
         return features.cost(phi, phi.features, s)

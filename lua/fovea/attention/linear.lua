@@ -4,6 +4,12 @@ local fv = require "fovea"
 local features = require "fovea.features"
 local options = require "fovea.options"
 
+local function count(phi)
+  local M = type(phi) == "table" and phi.features
+  if not M then error("linear: cost: the map does not tell its number of features", 3) end
+  return M
+end
+
 return {
   name = "linear",
   doc = "Linear attention on the features of any map, in time linear in n.\n"
@@ -37,11 +43,10 @@ return {
                                                    normalize = opt.normalize, eps = opt.guard })
         return o, { path = "approximate", features = M }, features.cost(phi, M, features.sizes(q, k, v))
       end,
+      state = function(_, s) return features.state(count(pick(s.d)), s.e) end,
       cost = function(_, s)
         local phi = pick(s.d)
-        local M = type(phi) == "table" and phi.features
-        if not M then error("linear: cost: the map does not tell its number of features", 2) end
-        return features.cost(phi, M, s)
+        return features.cost(phi, count(phi), s)
       end
     }
   end

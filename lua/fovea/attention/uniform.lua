@@ -21,6 +21,7 @@ return {
         local one_k = fv.ones(heads.shape(k, k:size(-2), 1), dtype)
         return (fv.linear_attention(one_q, one_k, v, c)), { path = "control" }
       end,
+      state = function(_, s) return s.e + 1 end,
       cost = function(_, s) return fv.ops.linear_attention:cost { n = s.n, m = s.m, f = 1, e = s.e } end
     }
   end

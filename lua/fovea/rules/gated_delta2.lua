@@ -9,6 +9,7 @@ return {
      .. "'o' between vectors is the elementwise product. k.(erase o k) > 2 is warned of once.",
   caps = "causal streaming linear_in_v",
   sig = "q(n,d) k(n,d) v(n,e) erase(n,d) w(n,e) g(n,d) -> o(n,e) S(d,e)",
+  project = { w = "sigmoid" },
   kernel = "erase_write_rule",
   example = 'o, S = fv.rule("gated_delta2")(q, k, v, erase:sigmoid(), w:sigmoid(), g)',
   build = function()

@@ -8,6 +8,7 @@ return {
   ref = "Yang et al. 2024, arXiv:2312.06635",
   caps = "causal streaming linear_in_v",
   sig = "q(n,d) k(n,d) v(n,e) g(n,d) -> o(n,e) S(d,e)",
+  project = { g = "logsigmoid16" },
   kernel = "additive_rule",
   example = 'o, S = fv.rule("gla")(q, k, v, gate:logsigmoid() / 16)',
   build = function()

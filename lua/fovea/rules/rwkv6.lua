@@ -8,6 +8,7 @@ return {
   ref = "Peng et al. 2024, arXiv:2404.05892",
   caps = "causal streaming linear_in_v",
   sig = "r(n,d) k(n,d) v(n,e) w(n,d) u?(d) -> o(n,e) S(d,e)",
+  project = { w = "offset" },
   kernel = "additive_rule",
   example = 'o, S = fv.rule("rwkv6")(r, k, v, w, u)',
   build = function()

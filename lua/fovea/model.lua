@@ -1,0 +1,18 @@
+--- fv.model{kind="lm", ...} -> layer: a whole model, ready for fv.train.
+--- kind names an entry of fv.nn that is a model; the other options are its own. "lm" maps ids
+--- i64 (b, n), 1 .. vocab, to logits (b, n, vocab): fv.help "lm" lists its options.
+--- Example: m = fv.model{kind="lm", vocab=256, layers=2, width=128, heads=4, attention="delta"}
+---          loss = fv.nn.cross_entropy(m(ids), labels); loss:backward()
+
+local nn = require "fovea.nn"
+local options = require "fovea.options"
+
+return function(given)
+  if type(given) ~= "table" then
+    error(("model: expected a table of options, got %s"):format(options.type(given)), 2)
+  end
+  local rest = {}
+  for name, value in pairs(given) do rest[name] = value end
+  rest.kind = nil
+  return nn.make(given.kind or "lm", rest, 2)
+end

@@ -1,0 +1,25 @@
+--- fv.nn.NAME{...} -> layer: the parts of models; fv.nn.NAME(x, y, {...}) -> loss for losses.
+--- A layer is called with tensors, layer(x), and has
+---   layer:parameters()     its parameters in a fixed order, { { name =, tensor = }, ... };
+---                          names are dotted: "blocks.1.attn.q.weight"
+---   layer:train(step)      training mode; step keys the dropout masks and may be left out
+---                          where nothing drops; layer:eval() ends it. Layers begin in eval.
+---   layer:count()          the number of trained numbers
+---   layer:state_bytes{n=}  bytes kept to continue one sequence of n tokens, f32 as f32
+---   layer:save(path), layer:load(path)   .safetensors; load raises one error that lists
+---                          every missing, extra and misshapen entry
+--- Parameters are tensors that require gradients; gradients land in t.grad by
+--- loss:backward(). A parameter's first value is drawn from a stream keyed by the option
+--- seed and its full name: adding a layer shifts no other layer's draws.
+--- Example: f = fv.nn.linear{inputs=8, outputs=4, seed=1}; y = f(x)
+
+local layer = require "fovea.layer"
+
+return require "fovea.registry".new {
+  kind = "nn", folder = "fovea.nn", finish = layer.finish, common = layer.options, usage = "fv.nn.%s%s",
+  extra = { apply = "function", sig = "string", call = "options" },
+  members = function(entry)
+    if entry.apply then return entry.apply end
+    return function(given) return require "fovea.nn".make(entry.name, given, 2) end
+  end
+}

@@ -1,0 +1,49 @@
+--- -mean over labels of log softmax(logits)[label]
+
+local layer = require "fovea.layer"
+local options = require "fovea.options"
+
+local list = options.declare({
+  { "ignore", "integer", -100, "labels that count for nothing" },
+  { "reduce", "string", "mean", "over the labels that count: mean, sum, or one loss a row (0 where ignored)",
+    choices = { "mean", "sum", "none" } }
+}, "cross_entropy", 1)
+
+local function cross_entropy(logits, labels, given)
+  local opt = options.read(list, given, "cross_entropy", 3)
+  local l = { name = "cross_entropy", path = "" }
+  if options.type(logits) ~= "tensor" or not logits:dtype():find "^f" or logits:ndim() < 1 then
+    layer.bad(l, "logits", "f32 or f64 (..., classes)", logits)
+  end
+  local shape = { logits:shape() }
+  local classes = table.remove(shape)
+  if options.type(labels) ~= "tensor" or labels:dtype() ~= "i64" or table.concat(shape, ",")
+     ~= table.concat({ labels:shape() }, ",") then
+    layer.bad(l, "labels", ("i64 (%s) like logits %s"):format(table.concat(shape, ","),
+              layer.shape(logits)), labels)
+  end
+  local flat = labels:reshape(-1)
+  local counted = flat:ne(opt.ignore)
+  local count = counted:to("i64"):sum():item()
+  if count == 0 then
+    error(("cross_entropy: labels: expected at least one that counts, got %s, all ignored (%d)"):format(
+          layer.shape(labels), opt.ignore), 2)
+  end
+  local at = require "fovea".where(counted, flat, 1)
+  layer.check_ids(l, "labels", at, classes)
+  local picked = logits:reshape(-1, classes):log_softmax(-1):gather(-1, at:unsqueeze(-1)):squeeze(-1)
+  local loss = -(picked * counted:to(logits:dtype()))
+  if opt.reduce == "none" then return loss:reshape(shape) end
+  return opt.reduce == "sum" and loss:sum() or loss:sum() / count
+end
+
+return {
+  name = "cross_entropy",
+  doc = "fv.nn.cross_entropy(logits (..., classes), labels i64 (...), {ignore=, reduce=}) -> loss.\n"
+     .. "-log softmax(logits)[label], in nats; labels are 1 .. classes or 'ignore'. Raises on other\n"
+     .. "labels and where none counts.",
+  call = list,
+  example = "loss = fv.nn.cross_entropy(model(ids), labels, {ignore=-100})",
+  apply = cross_entropy,
+  build = function() return cross_entropy end
+}
