@@ -2416,7 +2416,7 @@ function fovea.jvp(f, xs, vs) end
 ---@field entry fun(name: string): table
 ---@field help fun(name?: string)
 ---@field register fun(entry: table)
----@overload fun(name: "gaussian"|"laplacian"|"softmax", options?: table): any
+---@overload fun(name: "dual"|"gaussian"|"laplacian"|"softmax", options?: table): any
 fovea.kernel = {}
 
 ---fv.map(name, options)
