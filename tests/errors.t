@@ -73,10 +73,10 @@ raises("stream has no method 'nomral' %(did you mean 'normal'%?%)", "of a stream
 
 -- what is chosen by name
 local nan = 0 / 0
-raises("favor: x: expected one tensor %(%.%.%., n, d%), got integer", "a map of a number",
+raises("favor: x: expected a tensor %(%.%.%., n, d%), got integer", "a map of a number",
        fv.map("favor", { dim = 8 }), 3)
 raises("got no value", "of nothing", fv.map("elu1"))
-raises("got more", "of two things", fv.map("elu1"), x, x)
+raises("got more", "of three things", fv.map("elu1"), x, "q", x)
 raises("favor: x: expected f32 or f64, got i64", "of integers", fv.map("favor", { dim = 8 }), x:to "i64")
 raises("favor: cost: expected a table of sizes, got nil", "a cost of nothing", function()
   fv.map("favor", { dim = 8 }):cost()

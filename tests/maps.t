@@ -201,4 +201,45 @@ tap.raises("expected one of the options 'seed' and 'rng'", "a draw names its ran
            { rows = 2, dim = 2 })
 tap.raises("iid: option 'rows' is required", "and its size", fv.sample, "iid", { dim = 2, seed = 1 })
 
+-- the protocol
+do
+  local F64 = { dtype = "f64" }
+  local x, y = fv.rng(4):stream("x"):normal(2, 3, 4, F64), fv.rng(4):stream("y"):normal(2, 5, 4, F64)
+  local phi = fv.map("positive", { dim = 4, features = 8, seed = 3, redraw = 10 })
+  tap.is(gap(flat(phi(x, "q")), flat(phi(x))), 0, "the side is q unless said")
+  tap.raises('side: expected "q" or "k", got string', "or k, and nothing else", phi, x, "v")
+  matches(phi:kernel(x, y), flat((x:matmul(y:t()) / 2):exp()), 1e-14, "phi:kernel is exp(q.k / sqrt(d))")
+  matches(fv.map("trig", { dim = 4, features = 8, kernel = "gaussian", scale = 1 }):kernel(x, y),
+          flat((((x:unsqueeze(-2) - y:unsqueeze(-3)) ^ 2):sum(-1) / -2):exp()), 1e-14, "of gaussian ones the Gaussian")
+  tap.ok(fv.map("elu1").kernel == false and fv.map("elu1").W == false, "false where there is none")
+  local sphere = fv.map("positive", { dim = 4, features = 8, sampler = { "orthogonal", norms = "sqrt_d" } })
+  tap.ok(sphere.caps.unbiased == nil and sphere.kernel == false and phi.caps.unbiased,
+         "rows of another law estimate another kernel, and the map does not say unbiased")
+  tap.raises("orthogonal: unknown option 'norm'", "options of the sampler are strict", fv.map, "positive",
+             { dim = 4, sampler = { "orthogonal", norm = "chi" } })
+  tap.raises("option 'sampler': expected a name", "and it has a name", fv.map, "positive", { dim = 4, sampler = {} })
+  local again = phi:redraw(2)
+  tap.is(gap(flat(again.W), flat(fv.sample("orthogonal", { rows = 8, dim = 4, seed = 3, draw = 2 }))), 0,
+         "redraw(i) is draw i of the seed")
+  tap.ok(gap(flat(again.W), flat(phi.W)) > 0.1 and gap(flat(again:redraw(0).W), flat(phi.W)) == 0,
+         "which is another, and draw 0 the first")
+  tap.is(phi:at(29).options.draw, 2, "redraw=10: step 29 has draw 2")
+  tap.is(fv.map("trig", { dim = 4, redraw = "per_call" }):at(29).options.draw, 29, "redraw=per_call: draw 29")
+  tap.ok(fv.map("trig", { dim = 4 }):at(29).options.draw == 0, "fixed: draw 0")
+  local plain = fv.map("elu1")
+  tap.ok(rawequal(plain:redraw(3), plain) and rawequal(plain:fit(x, y), plain),
+         "a deterministic map has one draw and nothing to fit")
+  tap.raises("'projection' fixes W", "a given projection has no other draws",
+             function() fv.map("trig", { projection = fv.zeros(2, 4) }):redraw(1) end)
+  tap.raises('option \'redraw\': expected one of "fixed", "per_call" or a whole number from 1, got 0', "bad policy",
+             fv.map, "trig", { dim = 4, redraw = 0 })
+  tap.raises("option 'draw' belongs to 'seed'", "a stream has no named draws", fv.sample, "iid",
+             { rows = 1, dim = 1, rng = fv.rng(1):stream("x"), draw = 1 })
+  local r = fv.map("relu", { dim = 4, features = 2, eps = 0.25 })
+  local k = r:kernel(f64 { { 3, 0, 0, 0 } }, f64 { { 2, 0, 0, 0 }, { 0, 4, 0, 0 } })
+  -- E (u + eps)(v + eps) over two features of 1/sqrt(2) each, with E relu(3 w) = 3 / sqrt(2 pi)
+  local function want(c, a, b) return c + 0.25 * math.sqrt(2) * (a + b) / math.sqrt(2 * math.pi) + 2 * 0.0625 end
+  matches(k, { want(3, 3, 2), want(12 / (2 * math.pi), 3, 4) }, 1e-14, "relu: its kernel, with eps")
+end
+
 tap.done()

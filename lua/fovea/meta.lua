@@ -2419,11 +2419,24 @@ function fovea.jvp(f, xs, vs) end
 ---@overload fun(name: "dual"|"gaussian"|"laplacian"|"softmax", options?: table): any
 fovea.kernel = {}
 
----fv.map(name, options)
+---fv.map(name, options) -> map
 ---feature maps phi, so that phi(q).phi(k) stands for a kernel.
----Every map is callable, phi(x (..., n, d)) -> (..., n, M), and answers .features (M, once
----the input's width is known) and :cost{n=}.  Maps of positive random features also
----answer :log(x), the logarithms of their features, which cannot overflow.
+---A map is callable: phi(x (..., n, d), side?) -> features (..., n, M), of the dtype of x.
+---side is "q" (the default) or "k"; it matters to maps whose caps say 'asymmetric'. x is
+---the raw query or key: the map multiplies it by its scale. It answers
+---  phi.dim, phi.features, phi.W    d, M and the projection (m, d); false where there is none
+---  phi.options, phi.caps, phi:cost{n=}
+---  phi:log(x, side?)      logarithms of the features (caps 'log_features'): cannot overflow
+---  phi:kernel(x, y)       the Gram matrix (..., n, m) it estimates; phi.kernel is false where
+---                         no closed form is known
+---  phi:fit(q, k)          the map with statistics from these rows (caps 'fitted': unfitted
+---                         ones raise when called); itself where there is nothing to fit
+---  phi:redraw(i)          the map with draw i of its seed, itself where nothing is random
+---  phi:at(step)           the draw that its option redraw gives to a step: see redraw
+---Caps: unbiased (E phi(q).phi(k) over seeds is phi:kernel), exact (equal to it), biased,
+---nonneg, log_features, fitted, asymmetric, causal_only.
+---Example: phi = fv.map("positive", {dim=64, features=256}); o = fv.linear_attention(
+---phi(q, "q"), phi(k, "k"), v)
 ---@class fovea.registry.map
 ---@field names fun(): string[]
 ---@field entry fun(name: string): table
@@ -2527,11 +2540,15 @@ fovea.optim = {}
 ---@overload fun(name: "comba"|"delta"|"delta_product"|"fwm"|"gated_delta"|"gated_delta2"|"gla"|"hgrn2"|"kda"|"lightning"|"linear"|"longhorn"|"mamba2"|"mlstm"|"peng"|"retnet"|"rwkv6"|"rwkv7"|"simple_gla", options?: table): any
 fovea.rule = {}
 
----fv.sample(name, {rows=, dim=, seed= or rng=, dtype=})
+---fv.sample(name, {rows=, dim=, seed= or rng=, draw=, dtype=}) -> W
 ---a random projection W (rows, dim).
 ---With seed = s the randomness is fv.rng(s):stream("projection"), which is also what a
----map with seed = s uses: both hold the same W.  Samplers are C operators of kind
----"sampler", compositions in fovea/samplers, or registered ones.
+---map with seed = s uses: both hold the same W.  draw = i > 0 takes the stream
+---"projection:i" instead: a draw is a pure function of (seed, i), so a run that stored the
+---number of its draw can go on.  Samplers are C operators of kind "sampler", compositions
+---in fovea/samplers, or registered ones.  Caps: unbiased (each row has the law N(0,I) by
+---itself), orthogonal (rows of a block of d are), biased (the doc says in what).
+---Example: W = fv.sample("orthogonal", {rows=256, dim=64, seed=1})
 ---@class fovea.registry.sample
 ---@field names fun(): string[]
 ---@field entry fun(name: string): table

@@ -105,12 +105,14 @@ end
 local function bound(x) return ("%.14g"):format(x) end
 
 local function expected(o)
-  if o.choices then
-    local list = {}
+  local list = o.choices and {}
+  if list then
     for i, c in ipairs(o.choices) do list[i] = ('"%s"'):format(c) end
-    return "one of " .. table.concat(list, ", ")
   end
-  local text = o.type:gsub("[^|]+", function(t) return words[t] or "a " .. t end):gsub("|", " or ")
+  local text = list and "one of " .. table.concat(list, ", ") or ""
+  for t in o.type:gmatch "[^|]+" do
+    if t ~= "string" or not list then text = text .. (text == "" and "" or " or ") .. (words[t] or "a " .. t) end
+  end
   if o.lo and o.hi then return ("%s in [%s, %s]"):format(text, bound(o.lo), bound(o.hi)) end
   if o.lo then return ("%s from %s"):format(text, bound(o.lo)) end
   if o.hi then return ("%s up to %s"):format(text, bound(o.hi)) end

@@ -12,9 +12,9 @@
 ---   ref      source: paper and arXiv id
 ---   caps     words, as operators have them: "nonneg unbiased"
 ---   options  declarations, see options.lua
----   build    function(opt, name): opt has every default filled in; returns a table whose
+---   build    function(opt, name, caps): opt has every default filled in; returns a table whose
 ---            'call' is what calling the object does, or a plain value.  'name' is for
----            messages: the entry's, unless another entry builds on this one
+---            messages: the entry's, unless another entry builds on this one; caps are the entry's
 
 local options = require "fovea.options"
 
@@ -198,7 +198,7 @@ function registry.new(def)
     end
     local values = options.read(spec, given, entry.name, level)
     if def.prepare then def.prepare(values, entry.name, level) end
-    local object = entry.build(values, entry.name)
+    local object = entry.build(values, entry.name, entry.caps)
     if object == nil then
       error(("%s '%s': its build returned nothing"):format(entry.kind, entry.name), level)
     end

@@ -1,8 +1,12 @@
---- fv.sample(name, {rows=, dim=, seed= or rng=, dtype=}): a random projection W (rows, dim).
+--- fv.sample(name, {rows=, dim=, seed= or rng=, draw=, dtype=}) -> W: a random projection W (rows, dim).
 ---
 --- With seed = s the randomness is fv.rng(s):stream("projection"), which is also what a
---- map with seed = s uses: both hold the same W.  Samplers are C operators of kind
---- "sampler", compositions in fovea/samplers, or registered ones.
+--- map with seed = s uses: both hold the same W.  draw = i > 0 takes the stream
+--- "projection:i" instead: a draw is a pure function of (seed, i), so a run that stored the
+--- number of its draw can go on.  Samplers are C operators of kind "sampler", compositions
+--- in fovea/samplers, or registered ones.  Caps: unbiased (each row has the law N(0,I) by
+--- itself), orthogonal (rows of a block of d are), biased (the doc says in what).
+--- Example: W = fv.sample("orthogonal", {rows=256, dim=64, seed=1})
 
 local core = require "fovea.core"
 local registry = require "fovea.registry"
@@ -11,6 +15,7 @@ local common = {
   { "rows", "integer", nil, "number of rows (projections)", lo = 1, required = true },
   { "dim", "integer", nil, "width of a row", lo = 1, required = true },
   { "seed", "integer", nil, 'draws from fv.rng(seed):stream("projection")' },
+  { "draw", "integer", nil, 'which draw of the seed: i > 0 takes the stream "projection:i"', lo = 0 },
   { "rng", "stream", nil, "draws from this stream instead of a seed" },
   { "dtype", "string", "f32", "of the result", choices = { "f32", "f64" } }
 }
@@ -20,8 +25,12 @@ local function draws(opt, name, level)
   if (opt.seed == nil) == (opt.rng == nil) then
     error(("%s: expected one of the options 'seed' and 'rng'"):format(name), level)
   end
-  opt.rng = opt.rng or core.rng(opt.seed):stream("projection")
-  opt.seed = nil
+  if opt.rng and opt.draw then
+    error(("%s: option 'draw' belongs to 'seed', and 'rng' is given"):format(name), level)
+  end
+  local draw = opt.draw or 0
+  opt.rng = opt.rng or core.rng(opt.seed):stream(draw == 0 and "projection" or "projection:" .. draw)
+  opt.seed, opt.draw = nil, nil
 end
 
 return registry.new {

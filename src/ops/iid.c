@@ -40,6 +40,7 @@ const fov_Op FOV_OP(iid) = {
   .doc = "Rows of independent standard normal entries.\n"
          "The plain Monte Carlo projection; the f32 matrix is the f64 one, rounded.",
   .ref = "Rahimi & Recht 2007, \"Random features for large-scale kernel machines\"",
+  .caps = "unbiased",
   .fwd = fwd,
   .cost = cost
 };

@@ -23,7 +23,7 @@ const fov_Op *fov_op_get (int i, fov_Type real) {
 const char *const fov_caps[] = {
   "causal", "streaming", "grouped", "linear_in_v", "order_equivariant",
   "rows_sum_to_one", "nonneg", "exact", "unbiased", "log_features",
-  "surrogate", NULL
+  "surrogate", "orthogonal", "biased", NULL
 };
 
 /* One 'name?:type(a,b)'; returns what follows it, or NULL. */

@@ -91,6 +91,8 @@ typedef struct fov_Op {
  *                 (last batch dimension) than q, if they divide them
  *   linear_in_v, order_equivariant, rows_sum_to_one, nonneg, exact, unbiased,
  *   log_features  returns logarithms of features
+ *   orthogonal    samplers: rows of a block of d are
+ *   biased        samplers: rows are not N(0,I); the doc says in what
  *   surrogate     its gradient is not that of its forward pass, by design */
 extern const char *const fov_caps[];
 

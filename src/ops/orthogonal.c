@@ -159,6 +159,7 @@ const fov_Op FOV_OP(orthogonal) = {
   .doc = "Rows orthogonal within blocks of d, each N(0,I) by itself (with chi norms).\n"
          "Full blocks are Haar; of the last one the first m mod d rows are taken.",
   .ref = "Yu et al. 2016, arXiv:1610.09072; Choromanski et al. 2021, arXiv:2009.14794",
+  .caps = "unbiased orthogonal",
   .opt = {
     { .name = "norms", .kind = 'e', .def = 0, .words = "chi|sqrt_d",
       .doc = "row norms: chi_d draws (unbiased for exp), or all sqrt(d) (the regularised kernel)" }

@@ -16,8 +16,8 @@ return {
     { "scale", "number", 1, "the input is multiplied by it first" }
   },
   example = 'phi = fv.map("dpfp", {nu=3}); phi(q)',
-  build = function(opt)
-    return projection.plain(opt, "dpfp", 2 * opt.nu, fv.ops.dpfp, function(x)
+  build = function(opt, name, caps)
+    return projection.plain(opt, name, caps, 2 * opt.nu, fv.ops.dpfp, function(x)
       return fv.dpfp(x, { nu = opt.nu })
     end, { nu = opt.nu })
   end

@@ -14,7 +14,7 @@ return {
     { "scale", "number", 1, "the input is multiplied by it first" }
   },
   example = 'phi = fv.map("elu1"); phi(q)',
-  build = function(opt)
-    return projection.plain(opt, "elu1", 1, fv.ops.elu1, fv.elu1)
+  build = function(opt, name, caps)
+    return projection.plain(opt, name, caps, 1, fv.ops.elu1, fv.elu1)
   end
 }

@@ -12,14 +12,11 @@ return {
   caps = "unbiased",
   options = projection.options {
     { "estimator", "string", "positive", "which features", choices = { "positive", "hyperbolic", "trig" } },
-    { "kernel", "string", "softmax", "what is estimated: exp(x.y) or exp(-|x-y|^2/2) of the scaled inputs",
-      choices = { "softmax", "gaussian" } }
+    projection.kernel
   },
   example = 'phi = fv.map("favor", {dim=64, features=256, estimator="hyperbolic", seed=1}); phi(q)',
   build = function(opt)
     local inner = fv.map.entry(opt.estimator)
-    local object = inner.build(opt, "favor")
-    object.caps = inner.caps
-    return object
+    return inner.build(opt, "favor", inner.caps)
   end
 }

@@ -11,14 +11,7 @@ return {
      .. "phi:log(x) gives the logarithms of the features, which cannot overflow.",
   ref = "Choromanski et al. 2021, arXiv:2009.14794",
   caps = "nonneg unbiased log_features",
-  options = projection.options {
-    { "kernel", "string", "softmax", "what is estimated: exp(x.y) or exp(-|x-y|^2/2) of the scaled inputs",
-      choices = { "softmax", "gaussian" } }
-  },
+  options = projection.options { projection.kernel },
   example = 'phi = fv.map("hyperbolic", {dim=64, features=256, seed=1}); phi(q)',
-  build = function(opt, name)
-    return projection.map(opt, name, 2, fv.ops.hyperbolic_features, function(x, W, log)
-      return fv.hyperbolic_features(x, W, { kernel = opt.kernel, log = log })
-    end)
-  end
+  build = projection.softmax(2, fv.ops.hyperbolic_features)
 }

@@ -11,14 +11,7 @@ return {
      .. "The input is scaled by d^(-1/4) unless scale says otherwise.",
   ref = "Rahimi & Recht 2007; Choromanski et al. 2021, arXiv:2009.14794",
   caps = "unbiased",
-  options = projection.options {
-    { "kernel", "string", "softmax", "what is estimated: exp(x.y) or exp(-|x-y|^2/2) of the scaled inputs",
-      choices = { "softmax", "gaussian" } }
-  },
+  options = projection.options { projection.kernel },
   example = 'phi = fv.map("trig", {dim=64, features=256, kernel="gaussian", scale=1}); phi(x)',
-  build = function(opt, name)
-    return projection.map(opt, name, 2, fv.ops.trig_features, function(x, W)
-      return fv.trig_features(x, W, { kernel = opt.kernel })
-    end)
-  end
+  build = projection.softmax(2, fv.ops.trig_features)
 }
