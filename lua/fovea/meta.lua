@@ -2570,6 +2570,34 @@ fovea.sample = {}
 ---@overload fun(name: "constant"|"cosine"|"linear", options?: table): any
 fovea.schedule = {}
 
+---fv.theory(map, {d=, m=, xx=, yy=, xy=, sampler=, ...}) -> result
+---closed-form variances of estimators.
+---What phi(x).phi(y) estimates, for a map with m random projections in d dimensions, from
+---xx = |x|^2, yy = |y|^2, xy = x.y of the scaled inputs (x = q d^(-1/4)); give x and y
+---themselves (lists or tensors of d numbers) instead where the map's theory needs them.
+---The result prints as a table and has the fields target, mean, bias, variance, mse,
+---second_moment (of the estimate), relative_variance, relative_sd, relative_bias, relative_mse
+---(against the target), log_second (log of the relative second moment of a single term), m, features.
+---Exact for every m: blocks of d dependent rows and an incomplete last one are counted.
+---  fv.theory.variance(map, {...}) -> number
+---  fv.theory.features(map, {...}, sd) -> m, features: the least that reach a relative
+---      standard deviation sd; m and features in {...} are not read
+---  fv.theory.uniform_mse{ sigma=, n= } -> number: mean squared error per coordinate of
+---      averaging n values for softmax attention, q, k ~ N(0, sigma^2), v ~ N(0, 1), n large
+---  fv.theory.best_A(z2, d) -> A of the map oprf with the least second moment at |x+y|^2 = z2
+---  fv.theory.names(), .help(map), .entry(map), .register(entry) as in every registry
+---An error says which samplers and norms have a closed form; "sqrt_d" norms are those of
+---regularised features.  Infinite values are results.  Cost: microseconds, simplex a few 100.
+---Example: print(fv.theory("positive", {d=16, m=64, xx=1, yy=1, xy=0.5, sampler="orthogonal"}))
+---Source: arXiv:2009.14794, lemma 2 and theorem 1; blocks: from the laws of rows in laws.lua
+---@class fovea.registry.theory
+---@field names fun(): string[]
+---@field entry fun(name: string): table
+---@field help fun(name?: string)
+---@field register fun(entry: table)
+---@overload fun(name: "generalised"|"geometric"|"hybrid"|"hyperbolic"|"oprf"|"poisson"|"positive"|"rff_phase"|"sderf"|"trig", options?: table): any
+fovea.theory = {}
+
 ---fv.value_and_grad(f) -> function
 ---fv.grad with the result first: value, gradient, ...
 ---@param f any
