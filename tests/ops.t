@@ -29,9 +29,10 @@ local function draw(a, batch, sizes, dtype, seed, full)
   local s = join(batch, core_shape(a, sizes, full))
   local rng = fv.rng(seed):stream(a.name)
   if a.dtype == "i64" then
-    local hi = size_of("m", sizes)
-    local x = rng:integers(0, hi, s)
-    return #s == 0 and fv.tensor(rng:integers(0, hi), { dtype = "i64" }) or x
+    local lo, hi = 0, size_of("m", sizes)
+    if a.name == "labels" then lo, hi = 1, math.max(1, size_of("c", sizes)) end
+    local x = rng:integers(lo, hi, s)
+    return #s == 0 and fv.tensor(rng:integers(lo, hi), { dtype = "i64" }) or x
   end
   local x = rng:uniform(s, { dtype = "f64" })
   if a.name == "g" then x = -x

@@ -2084,6 +2084,19 @@ function fovea.where(mask, a, b) end
 ---@return fovea.tensor
 function fovea.zeros(n, ...) end
 
+---One step of Adam with decoupled weight decay, in one pass.
+---p_next = (1 - lr decay) p - lr mh / (sqrt(vh) + eps), mh = m_next / (1 - beta1^step), vh likewise.
+---Kingma & Ba 2015, arXiv:1412.6980; Loshchilov & Hutter 2019, arXiv:1711.05101
+---@param p fovea.tensor (..., n)
+---@param g fovea.tensor (..., n)
+---@param m fovea.tensor (..., n)
+---@param v fovea.tensor (..., n)
+---@param options? { lr?: number, beta1?: number, beta2?: number, eps?: number, decay?: number, step?: integer }
+---@return fovea.tensor p_next (..., n)
+---@return fovea.tensor m_next (..., n)
+---@return fovea.tensor v_next (..., n)
+function fovea.adam_step(p, g, m, v, options) end
+
 ---Additive fast-weight memory with decay: linear attention, RetNet, Mamba-2, GLA, RWKV-6.
 ---S = exp(g_t) S + k_t v_t', o_t = S'q_t, or with exclusive o_t = S'q_t before the write
 ---plus (q_t.(u k_t)) v_t.  g holds log gates, one per token (n) or per token and row (n,d);
@@ -2100,6 +2113,24 @@ function fovea.zeros(n, ...) end
 ---@return fovea.tensor s_n (..., d,e)
 ---@return fovea.tensor hs (..., b,d,e)
 function fovea.additive_rule(q, k, v, options) end
+
+---z Phi(z) of z = x + bias, Phi the normal distribution function, in one pass.
+---As (x + bias):gelu(), whose accuracy it has: 2e-7 of max(1, |z|) in f32.
+---Hendrycks & Gimpel 2016, arXiv:1606.08415
+---@param x fovea.tensor (..., n,d)
+---@param options? { bias?: fovea.tensor|number }
+---@return fovea.tensor y (..., n,d)
+function fovea.bias_gelu(x, options) end
+
+----log softmax(logits)[label] of each row, in nats; 0 where the label is 'ignore'.
+---Labels are 1 .. c. lse = ln sum exp(logits). fv.nn.cross_entropy is the mean of it.
+---Goodfellow, Bengio & Courville 2016, Deep Learning, section 6.2
+---@param logits fovea.tensor (..., n,c)
+---@param labels fovea.tensor (..., n)
+---@param options? { ignore?: integer }
+---@return fovea.tensor loss (..., n)
+---@return fovea.tensor lse (..., n)
+function fovea.cross_entropy(logits, labels, options) end
 
 ---Deterministic parameter-free projection; f = 2 d nu.
 ---r = [relu(x), relu(-x)]; phi = the products of r with r rolled by 1 .. nu. Never
@@ -2199,6 +2230,25 @@ function fovea.fwm_rule(q, k, v, options) end
 ---@return fovea.tensor phi (..., n,f)
 function fovea.hyperbolic_features(x, w, options) end
 
+---Rows divided by their length; with silu the rows are those of x sigmoid(x).
+---scale = (|u|^2 + eps)^(-1/2): with eps above 0 a row of zeros stays, with 0 it is NaN.
+---Yang et al. 2024, arXiv:2406.06484
+---@param x fovea.tensor (..., n,d)
+---@param options? { eps?: number, silu?: boolean }
+---@return fovea.tensor y (..., n,d)
+---@return fovea.tensor scale (..., n)
+function fovea.l2_norm(x, options) end
+
+---Rows moved to mean 0 and scaled to variance 1, then scaled by weight and moved by bias.
+---rstd = (var + eps)^(-1/2), var the mean of (x - mean)^2; rstd is inf where var + eps is 0.
+---Ba, Kiros & Hinton 2016, arXiv:1607.06450
+---@param x fovea.tensor (..., n,d)
+---@param options? { weight?: fovea.tensor|number, bias?: fovea.tensor|number, eps?: number }
+---@return fovea.tensor y (..., n,d)
+---@return fovea.tensor mean (..., n)
+---@return fovea.tensor rstd (..., n)
+function fovea.layer_norm(x, options) end
+
 ---Attention in linear time on feature-mapped queries and keys.
 ---o = (sum_j (q.k_j) v_j) / (sum_j q.k_j + eps).  Returns o, then the sums after the last
 ---key: s_n = s + sum k v', z_n = z + sum k; given back as s and z they continue a causal
@@ -2275,6 +2325,39 @@ function fovea.positive_features(x, w, options) end
 ---@param options? { w?: fovea.tensor|number, eps?: number }
 ---@return fovea.tensor phi (..., n,f)
 function fovea.relu_features(x, options) end
+
+---Rows divided by their root mean square, then scaled by weight.
+---rstd = (mean x^2 + eps)^(-1/2), inf where that mean and eps are 0.
+---Zhang & Sennrich 2019, arXiv:1910.07467
+---@param x fovea.tensor (..., n,d)
+---@param options? { weight?: fovea.tensor|number, eps?: number }
+---@return fovea.tensor y (..., n,d)
+---@return fovea.tensor rstd (..., n)
+function fovea.rms_norm(x, options) end
+
+---Rotary positions: the pair (x_i, x_{i+d/2}) of token t turned by (t + offset) base^{-2i/d}.
+---t and i from 0; d is even. Products of two turned tokens depend on their distance alone.
+---Su et al. 2021, arXiv:2104.09864
+---@param x fovea.tensor (..., n,d)
+---@param options? { base?: number, offset?: number }
+---@return fovea.tensor y (..., n,d)
+function fovea.rotary(x, options) end
+
+---A causal convolution of k taps along the tokens, each channel by itself; with silu, its silu.
+---y_t = sum_j w_j o x_{t-j} (+ bias), w_0 (the first row of w) meeting the present token.
+---Dao & Gu 2024, arXiv:2405.21060
+---@param x fovea.tensor (..., n,d)
+---@param w fovea.tensor (..., k,d)
+---@param options? { bias?: fovea.tensor|number, silu?: boolean }
+---@return fovea.tensor y (..., n,d)
+function fovea.short_conv(x, w, options) end
+
+---a sigmoid(a) o b in one pass: the gate of SwiGLU.
+---Shazeer 2020, arXiv:2002.05202
+---@param a fovea.tensor (..., n,d)
+---@param b fovea.tensor (..., n,d)
+---@return fovea.tensor y (..., n,d)
+function fovea.silu_mul(a, b) end
 
 ---Exact softmax attention, tiled: o = softmax(scale q k' + bias) v and lse.
 ---Each of these acts on the scores in turn: scale, softcap, alibi, bias; then causal, window

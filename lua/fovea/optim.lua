@@ -108,12 +108,12 @@ local function clip(parameters, most)
     error(("bad argument #2 to 'clip' (max: expected a number above 0, got %s)"):format(tostring(most)), 2)
   end
   return tape.no_grad(function()
-    local squares = {}
+    local norms = {}
     for _, p in ipairs(parameters) do
-      if p.tensor.grad then squares[#squares + 1] = p.tensor.grad:to("f64"):square():sum() end
+      if p.tensor.grad then norms[#norms + 1] = p.tensor.grad:norm():to "f64" end   -- squares add up in f64
     end
-    if #squares == 0 then return 0.0 end
-    local norm = core.stack(squares):sum():item() ^ 0.5
+    if #norms == 0 then return 0.0 end
+    local norm = core.stack(norms):norm():item()
     if norm > most then
       for _, p in ipairs(parameters) do
         if p.tensor.grad then p.tensor.grad:mul_(most / norm) end

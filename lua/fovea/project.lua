@@ -115,14 +115,11 @@ function project.kind(entry, a, given)
   return kinds[kind]
 end
 
---- x / |x| over the last dimension; rows of zeros stay.
-function project.unit(x) return x * (x:square():sum(-1) + 1e-6):rsqrt():unsqueeze(-1) end
-
 --- What is done to queries and keys before the mixer.
 project.features = {
   none = function(x) return x end,
-  l2 = project.unit,
-  silu_l2 = function(x) return project.unit(x:silu()) end,
+  l2 = function(x) return (core.l2_norm(x)) end,
+  silu_l2 = function(x) return (core.l2_norm(x, { silu = true })) end,
   softmax = function(x) return x:softmax(-1) end,
   elu1 = function(x) return core.elu1(x) end
 }

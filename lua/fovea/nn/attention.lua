@@ -59,7 +59,7 @@ local function attention(l, mixer, opt, size)
     local parts = {}
     for i, name in ipairs { "q", "k", "v" } do
       local y = self[name](x)
-      if opt.conv > 0 then y = self["conv_" .. name](y):silu() end
+      if opt.conv > 0 then y = self["conv_" .. name](y) end
       parts[i] = project.split(y, i == 1 and opt.heads or grouped, { size.d })
       if i < 3 then parts[i] = self.turn(self.feature(parts[i], name)) end
     end
@@ -150,7 +150,7 @@ return {
     if opt.rotary then l.turn = layer.child(l, "rotary", "rotary", { width = d }) end
     for _, part in ipairs(opt.conv > 0 and { "q", "k", "v" } or {}) do
       local heads = part == "q" and opt.heads or opt.kv_heads or opt.heads
-      layer.child(l, "conv_" .. part, "conv", { width = heads * d, taps = opt.conv })
+      layer.child(l, "conv_" .. part, "conv", { width = heads * d, taps = opt.conv, silu = true })
     end
     local norm = opt.norm
     if norm == nil then norm = is_rule end
@@ -166,7 +166,7 @@ return {
       local o = self.mix(self, x, given)
       if norm then o = self.norm(o) end
       o = merge(o)
-      if opt.gate then o = o * self.gate(x):silu() end
+      if opt.gate then o = fv.silu_mul(self.gate(x), o) end
       return self.out(o)
     end
     return l

@@ -6,12 +6,13 @@ local layer = require "fovea.layer"
 return {
   name = "conv",
   doc = "Short causal convolution along the tokens, each channel by itself: x (..., n, width).\n"
-     .. "y_t = sum_{j=0}^{taps-1} w_j o x_{t-j} (+ b), tokens before the first being 0.\n"
+     .. "y_t = sum_{j=0}^{taps-1} w_j o x_{t-j} (+ b), or silu of that, tokens before the first being 0.\n"
      .. "Parameters: weight (taps, width), bias (width). Recurrent mixers use 4 taps before silu.",
   options = {
     { "width", "integer", nil, "channels", required = true, lo = 1 },
     { "taps", "integer", 4, "tokens each output sees", lo = 1, hi = 64 },
     { "bias", "boolean", false, "have a bias" },
+    { "silu", "boolean", false, "apply silu to the result" },
     { "residual", "boolean", true, "begin near the identity: w_0 = 1 and the others small" }
   },
   example = "y = fv.nn.conv{width=64, taps=4}(x)",
@@ -27,15 +28,7 @@ return {
     l.state = function() return (opt.taps - 1) * opt.width end
     l.call = function(self, x)
       layer.check(self, "x", x, opt.width, 2)
-      local n = x:size(-2)
-      local y = x * self.weight[1]
-      for j = 1, math.min(opt.taps, n) - 1 do
-        local shape = { x:shape() }
-        shape[#shape - 1] = j
-        local before = fv.cat({ fv.zeros(shape, { dtype = x:dtype() }), x:slice(-2, 1, n - j) }, -2)
-        y = y + before * self.weight[j + 1]
-      end
-      return opt.bias and y + self.bias or y
+      return fv.short_conv(x, self.weight, { bias = opt.bias and self.bias or nil, silu = opt.silu })
     end
     return l
   end

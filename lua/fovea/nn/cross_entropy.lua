@@ -1,5 +1,6 @@
 --- -mean over labels of log softmax(logits)[label]
 
+local fv = require "fovea"
 local layer = require "fovea.layer"
 local options = require "fovea.options"
 
@@ -29,10 +30,8 @@ local function cross_entropy(logits, labels, given)
     error(("cross_entropy: labels: expected at least one that counts, got %s, all ignored (%d)"):format(
           layer.shape(labels), opt.ignore), 2)
   end
-  local at = require "fovea".where(counted, flat, 1)
-  layer.check_ids(l, "labels", at, classes)
-  local picked = logits:reshape(-1, classes):log_softmax(-1):gather(-1, at:unsqueeze(-1)):squeeze(-1)
-  local loss = -(picked * counted:to(logits:dtype()))
+  layer.check_ids(l, "labels", fv.where(counted, flat, 1), classes)
+  local loss = fv.cross_entropy(logits:reshape(-1, classes), flat, { ignore = opt.ignore })
   if opt.reduce == "none" then return loss:reshape(shape) end
   return opt.reduce == "sum" and loss:sum() or loss:sum() / count
 end

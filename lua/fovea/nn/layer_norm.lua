@@ -1,10 +1,11 @@
 --- y = (x - mean x) / sqrt(var x + eps) o weight + bias
 
+local fv = require "fovea"
 local layer = require "fovea.layer"
 
 return {
   name = "layer_norm",
-  doc = "Rows of x (..., width) moved to mean 0 and scaled to variance 1, then scaled and moved.\n"
+  doc = "Rows of x (..., n, width) moved to mean 0 and scaled to variance 1, then scaled and moved.\n"
      .. "Parameters: weight (width), 1 at first, and bias (width), 0 at first.",
   ref = "Ba, Kiros & Hinton 2016, arXiv:1607.06450",
   options = {
@@ -18,10 +19,8 @@ return {
     layer.param(l, "weight", { opt.width }, "ones")
     if opt.bias then layer.param(l, "bias", { opt.width }, "zeros") end
     l.call = function(self, x)
-      layer.check(self, "x", x, opt.width)
-      local c = x - x:mean(-1):unsqueeze(-1)
-      local y = c * (c:square():mean(-1) + opt.eps):rsqrt():unsqueeze(-1) * self.weight
-      return opt.bias and y + self.bias or y
+      layer.check(self, "x", x, opt.width, 2)
+      return (fv.layer_norm(x, { weight = self.weight, bias = opt.bias and self.bias or nil, eps = opt.eps }))
     end
     return l
   end

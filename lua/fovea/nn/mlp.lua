@@ -1,10 +1,11 @@
 --- y = W2 gelu(W1 x + b1) + b2
 
+local fv = require "fovea"
 local layer = require "fovea.layer"
 
 return {
   name = "mlp",
-  doc = "Two layers with a GELU between: x (..., width) -> (..., width).\n"
+  doc = "Two layers with a GELU between: x (..., n, width) -> the same.\n"
      .. "Layers inside: up (width -> hidden) and down (hidden -> width).",
   options = {
     { "width", "integer", nil, "size of x's last dimension", required = true, lo = 1 },
@@ -22,8 +23,10 @@ return {
                 { inputs = hidden, outputs = opt.width, bias = opt.bias, init = opt.out_init or opt.init })
     layer.child(l, "drop", "dropout", { rate = opt.dropout })
     l.call = function(self, x)
-      layer.check(self, "x", x, opt.width)
-      return self.drop(self.down(self.up(x):gelu()))
+      layer.check(self, "x", x, opt.width, 2)
+      local up = self.up
+      local h = fv.bias_gelu(x:matmul(up.weight:t()), { bias = opt.bias and up.bias or nil })
+      return self.drop(self.down(h))
     end
     return l
   end

@@ -1,10 +1,11 @@
 --- y = x / sqrt(mean x^2 + eps) o weight
 
+local fv = require "fovea"
 local layer = require "fovea.layer"
 
 return {
   name = "rms_norm",
-  doc = "Rows of x (..., width) divided by their root mean square, then scaled.\n"
+  doc = "Rows of x (..., n, width) divided by their root mean square, then scaled.\n"
      .. "Parameter: weight (width), 1 at first.",
   ref = "Zhang & Sennrich 2019, arXiv:1910.07467",
   options = {
@@ -16,8 +17,8 @@ return {
     local l = layer.new(opt)
     layer.param(l, "weight", { opt.width }, "ones")
     l.call = function(self, x)
-      layer.check(self, "x", x, opt.width)
-      return x * (x:square():mean(-1) + opt.eps):rsqrt():unsqueeze(-1) * self.weight
+      layer.check(self, "x", x, opt.width, 2)
+      return (fv.rms_norm(x, { weight = self.weight, eps = opt.eps }))
     end
     return l
   end

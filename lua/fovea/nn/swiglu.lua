@@ -1,10 +1,11 @@
 --- y = W2 (silu(Wg x) o W1 x)
 
+local fv = require "fovea"
 local layer = require "fovea.layer"
 
 return {
   name = "swiglu",
-  doc = "A gated layer pair: y = down(silu(gate(x)) o up(x)), x (..., width) -> (..., width).\n"
+  doc = "A gated layer pair: y = down(silu(gate(x)) o up(x)), x (..., n, width) -> the same.\n"
      .. "Layers inside: gate and up (width -> hidden), down (hidden -> width).",
   ref = "Shazeer 2020, arXiv:2002.05202",
   options = {
@@ -26,8 +27,8 @@ return {
                 { inputs = hidden, outputs = opt.width, bias = opt.bias, init = opt.out_init or opt.init })
     layer.child(l, "drop", "dropout", { rate = opt.dropout })
     l.call = function(self, x)
-      layer.check(self, "x", x, opt.width)
-      return self.drop(self.down(self.gate(x):silu() * self.up(x)))
+      layer.check(self, "x", x, opt.width, 2)
+      return self.drop(self.down(fv.silu_mul(self.gate(x), self.up(x))))
     end
     return l
   end

@@ -1,5 +1,7 @@
 --- m <- b1 m + (1-b1) g,  v <- b2 v + (1-b2) g^2,  p <- p - lr mh / (sqrt vh + eps)
 
+local fv = require "fovea"
+
 return {
   name = "adam",
   doc = "Adam: m <- b1 m + (1-b1) g, v <- b2 v + (1-b2) g^2, and with mh = m / (1-b1^t),\n"
@@ -15,12 +17,14 @@ return {
     return {
       uses = { "m", "v" },
       update = function(self, x, g, s, _, t)
-        s.m = s.m or g * 0
-        s.v = s.v or g * 0
-        s.m:mul_(opt.beta1):add_(g * (1 - opt.beta1))
-        s.v:mul_(opt.beta2):add_(g:square():mul_(1 - opt.beta2))
-        local d = (s.v / (1 - opt.beta2 ^ t)):sqrt_():add_(opt.eps)
-        x:sub_((s.m * (self.lr / (1 - opt.beta1 ^ t))):div_(d))
+        local shape, m, v = { x:shape() }, s.m or g * 0, s.v or g * 0
+        local decay = opt.decay and (opt.decay_all or #shape > 1) and opt.decay or 0
+        local p
+        p, m, v = fv.adam_step(x:reshape(-1), g:reshape(-1), m:reshape(-1), v:reshape(-1),
+                               { lr = self.lr, beta1 = opt.beta1, beta2 = opt.beta2, eps = opt.eps,
+                                 decay = decay, step = t })
+        x:copy_(p:reshape(shape))
+        s.m, s.v = m:reshape(shape), v:reshape(shape)
       end
     }
   end

@@ -14,14 +14,5 @@ return {
     { "decay_all", "boolean", false, "of vectors too" }
   },
   example = 'opt = fv.optim("adamw", model:parameters(), {lr=1e-3, decay=0.1})',
-  build = function(opt)
-    local adam = fv.optim.entry("adam").build(opt)
-    return {
-      uses = adam.uses,
-      update = function(self, x, ...)
-        if opt.decay > 0 and (opt.decay_all or x:ndim() > 1) then x:mul_(1 - self.lr * opt.decay) end
-        adam.update(self, x, ...)
-      end
-    }
-  end
+  build = function(opt) return fv.optim.entry("adam").build(opt) end
 }
