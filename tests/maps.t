@@ -186,6 +186,16 @@ for _, sampler in ipairs { "iid", "orthogonal" } do
   tap.ok(math.abs(z) < 4, sampler .. ": phi(q).phi(k) estimates exp(q.k / sqrt(d))",
          "%.5f for %.5f: %.1f s.e.", mean, want, z)
 end
+do  -- a projection for each head
+  local two = fv.randn(2, 12, 16, { rng = fv.rng(9) })
+  for _, name in ipairs { "positive", "trig", "relu" } do
+    local all = fv.map(name, { projection = two })(q)
+    for h = 1, 2 do
+      tap.is(gap(flat(all[h]), flat(fv.map(name, { projection = two[h] })(q[h]))), 0,
+             name .. ": head " .. h .. " has its own projection")
+    end
+  end
+end
 matches(fv.map("dpfp", { nu = 2 })(f64 { { 1, 2, -3 } }), { 3, 2, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0 }, 0, "map dpfp")
 tap.is(fv.map("dpfp", { nu = 2, dim = 3 }).features, 12, "map dpfp knows M when it knows d")
 matches(fv.map("relu", { eps = 0, scale = 2 })(f64 { { 1, -1 } }), { 2, 0 }, 0, "map relu without projection")
@@ -195,7 +205,7 @@ tap.raises("favor: x: expected %(%.%.%., n, dim=8%), got %(2,5,16%)", "a misfit 
            fv.map("favor", { dim = 8, sampler = "iid" }), q)
 tap.raises("trig: option 'features': expected an even number, got 7", "pairs need an even number", fv.map, "trig",
            { dim = 4, features = 7 })
-tap.raises("expected %(m, dim=4%), got %(24,16%)", "projection and dim must agree", fv.map, "trig",
+tap.raises("expected %(%.%.%., m, dim=4%), got %(24,16%)", "projection and dim must agree", fv.map, "trig",
            { dim = 4, projection = fv.zeros(24, 16) })
 tap.raises("expected one of the options 'seed' and 'rng'", "a draw names its randomness", fv.sample, "iid",
            { rows = 2, dim = 2 })

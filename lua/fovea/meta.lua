@@ -2678,7 +2678,7 @@ fovea.schedule = {}
 ---@field entry fun(name: string): table
 ---@field help fun(name?: string)
 ---@field register fun(entry: table)
----@overload fun(name: "generalised"|"geometric"|"hybrid"|"hyperbolic"|"oprf"|"poisson"|"positive"|"rff_phase"|"sderf"|"trig", options?: table): any
+---@overload fun(name: "generalised"|"geometric"|"hybrid"|"hyperbolic"|"oprf"|"poisson"|"positive"|"relu"|"rff_phase"|"sderf"|"trig", options?: table): any
 fovea.theory = {}
 
 ---fv.value_and_grad(f) -> function
@@ -2686,6 +2686,27 @@ fovea.theory = {}
 ---@param f any
 ---@return any
 function fovea.value_and_grad(f) end
+
+---fv.variance{map=, sampler=, features=, draws=, target=, ...} -> study
+---how random features err.
+---Draws every map many times and compares with the kernel or with exact attention.
+---  map       a name, { name, option = ... }, or a list of them; fitted maps are fitted to the inputs
+---  sampler   a name, or a list (where a map's options do not say it): names, { name, option = ... }
+---  features  M, or a list
+---target = "kernel" (the default): phi(x).phi(y) against the kernel, for pairs of norm |x| = |y| and
+---angle (radians), numbers or lists, in d dimensions: norms are those of the scaled inputs,
+---x = q d^(-1/4). Or for the pairs (q_i, k_i) of q and k (n, d).
+---target = "attention" or "output": matrices, or outputs, against exact softmax attention of
+---q, k (, v) (..., n, d); without q: n rows with entries N(0, sigma^2), v ~ N(0, 1).
+---Each row has bias, variance, mean squared error, tail probability with standard errors from the
+---draws, the closed form of fv.theory where there is one, the error of uniform averaging and the
+---skill beside it. All maps meet the same draws, a smaller M the first rows of a larger.
+---The study prints, r:plot(path) .png or .svg, r:save(path) .csv, .json or .npz; r[i].mse reads it.
+---Cost: draws * pairs * M features; 1e5 draws at d = 16, M = 64 take seconds.
+---Errors: unknown names and options, ranges. NaN and inf in the inputs come out as they are.
+---Example: print(fv.variance{map={"positive", "trig"}, features={16, 64}, norm=0.7, angle={0.5, 2}})
+---Source: arXiv:2009.14794, lemma 2 and figure 4
+function fovea.variance() end
 
 ---fv.vjp(f, xs, seed?) -> gradients, result
 ---seed' times the Jacobian of f at the list xs

@@ -16,7 +16,8 @@ function projection.options(more)
     { "draw", "integer", 0, 'named draw i > 0 of the seed, from the stream "projection:i"', lo = 0 },
     { "redraw", "string|integer", "fixed", "which draw phi:at(step) is: 0, the step, or step // k for a number k",
       choices = { "fixed", "per_call" }, lo = 1 },
-    { "projection", "tensor", nil, "W (m, d) itself; may require a gradient" },
+    { "projection", "tensor", nil,
+      "W (m, d) itself, or (..., m, d): one for each head, say; may require a gradient" },
     { "scale", "number", nil, "the input is multiplied by it first" },
   }
   return table.move(more or {}, 1, more and #more or 0, #list + 1, list)
@@ -64,17 +65,18 @@ end
 local function settle(opt, name, pairs)
   local W = opt.projection
   if W then
-    if W:ndim() ~= 2 then error(name .. ": option 'projection': expected (m, d), got "
-                                .. W:ndim() .. " dimensions", 0) end
-    if opt.dim and opt.dim ~= W:size(2) then
-      error(("%s: option 'projection': expected (m, dim=%d), got (%d,%d)")
-        :format(name, opt.dim, W:shape()), 0)
+    if W:ndim() < 2 then error(name .. ": option 'projection': expected (..., m, d), got "
+                               .. W:ndim() .. " dimensions", 0) end
+    local m, d = W:size(-2), W:size(-1)
+    if opt.dim and opt.dim ~= d then
+      error(("%s: option 'projection': expected (..., m, dim=%d), got (%s)")
+        :format(name, opt.dim, table.concat({ W:shape() }, ",")), 0)
     end
-    if opt.features and opt.features ~= pairs * W:size(1) then
-      error(("%s: option 'features': the projection gives %d, got %d"):format(name, pairs * W:size(1),
+    if opt.features and opt.features ~= pairs * m then
+      error(("%s: option 'features': the projection gives %d, got %d"):format(name, pairs * m,
             opt.features), 0)
     end
-    opt.dim, opt.features = W:size(2), pairs * W:size(1)
+    opt.dim, opt.features = d, pairs * m
     return W, true            -- its law is the caller's word
   end
   if not opt.dim then error(name .. ": option 'dim' is required unless 'projection' is given", 0) end

@@ -209,4 +209,25 @@ function theory.of(name, spec)
   return p, function(m) return variance(p, m) / p.target ^ 2 end
 end
 
+--- The result for a map object and a pair g (xx, yy, xy, or x and y: scaled), or nil and
+--- why there is none.
+function theory.match(phi, g)
+  local name, o = phi.name == "favor" and phi.options.estimator or phi.name, phi.options
+  if not o.sampler then return nil, phi.W and "it has no sampler" or "it has no projection" end
+  local sampler, norms = o.sampler, nil
+  if type(sampler) == "table" then sampler, norms = sampler[1], sampler.norms end
+  local good, why = theory.covers(name, sampler, norms or "chi")
+  if not good then return nil, why end
+  local entry = theory.entry(name)
+  local spec = { d = phi.dim, features = phi.features, sampler = sampler, norms = norms }
+  for _, option in ipairs(entry.options.names) do
+    if phi.spec.by[option] and spec[option] == nil then spec[option] = o[option] end
+  end
+  if entry.vectors then spec.x, spec.y, spec.d = g.x, g.y, nil
+  else spec.xx, spec.yy, spec.xy = g.xx, g.yy, g.xy end
+  local done, r = pcall(theory, name, spec)
+  if done then return r end
+  return nil, r
+end
+
 return theory
