@@ -6,7 +6,9 @@
 --- Leading dimensions are batch and heads; k and v may have fewer heads than q if they divide
 --- them. key_length counts the valid keys, one number for each entry of the first dimension
 --- or one for all. A method without a causal form raises on causal=true. info.path says what
---- ran ("exact", "approximate" or "control"), info.flops what it cost. attend:state{n=,d=,e=}
+--- ran ("exact", "approximate" or "control"), info.flops what it cost; the linear methods add
+--- info.form ("token": sums along the sequence in its order; "sum": all keys first) and
+--- info.chunk, the tokens taken at once. op:cost{n=, ..., heads=} tells the same beforehand. attend:state{n=,d=,e=}
 --- counts the numbers a head keeps to go on token by token: keys and values, or a sum.
 
 local options = require "fovea.options"

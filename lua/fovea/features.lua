@@ -38,6 +38,13 @@ end
 --- Numbers kept to go on after any number of tokens: sum of phi(k) v' and of phi(k).
 function features.state(M, e) return M * (e + 1) end
 
+--- { form =, chunk = }: how operator 'name' runs at these sizes for heads like those of q.
+function features.form(name, q, causal, sizes)
+  sizes.causal, sizes.heads = causal, q:ndim() > 2 and math.max(1, q:size(-3)) or 1
+  local plan = fv.ops[name]:cost(sizes)
+  return { form = plan.form, chunk = plan.chunk }
+end
+
 --- The sizes of one problem.
 function features.sizes(q, k, v)
   return { n = q:size(-2), m = k:size(-2), d = q:size(-1), e = v:size(-1) }

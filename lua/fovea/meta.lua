@@ -2260,7 +2260,7 @@ function fovea.layer_norm(x, options) end
 ---@param q fovea.tensor (..., n,f)
 ---@param k fovea.tensor (..., m,f)
 ---@param v fovea.tensor (..., m,e)
----@param options? { key_length?: fovea.tensor|number, s?: fovea.tensor|number, z?: fovea.tensor|number, causal?: boolean, normalize?: boolean, eps?: number }
+---@param options? { key_length?: fovea.tensor|number, s?: fovea.tensor|number, z?: fovea.tensor|number, causal?: boolean, normalize?: boolean, eps?: number, map?: "none"|"elu1" }
 ---@return fovea.tensor o (..., n,e)
 ---@return fovea.tensor s_n (..., f,e)
 ---@return fovea.tensor z_n (..., f)
@@ -2395,7 +2395,9 @@ function fovea.trig_features(x, w, options) end
 ---Leading dimensions are batch and heads; k and v may have fewer heads than q if they divide
 ---them. key_length counts the valid keys, one number for each entry of the first dimension
 ---or one for all. A method without a causal form raises on causal=true. info.path says what
----ran ("exact", "approximate" or "control"), info.flops what it cost. attend:state{n=,d=,e=}
+---ran ("exact", "approximate" or "control"), info.flops what it cost; the linear methods add
+---info.form ("token": sums along the sequence in its order; "sum": all keys first) and
+---info.chunk, the tokens taken at once. op:cost{n=, ..., heads=} tells the same beforehand. attend:state{n=,d=,e=}
 ---counts the numbers a head keeps to go on token by token: keys and values, or a sum.
 ---@class fovea.registry.attention
 ---@field names fun(): string[]

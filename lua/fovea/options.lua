@@ -86,7 +86,7 @@ end
 function options.type(v)
   local t = type(v)
   if t == "number" then return math.type(v) == "integer" and "integer" or "number" end
-  if t == "userdata" then
+  if t == "userdata" or t == "table" then
     local name = (getmetatable(v) or {}).__name
     return name and name:match("^fovea%.(.+)") or t
   end

@@ -321,7 +321,7 @@ int fov_op_cost (lua_State *L) {
   begin(&p, luaL_checkudata(L, 1, FOV_OPERATOR_META));
   luaL_checktype(L, 2, LUA_TTABLE);
   if (!p.op->cost) return luaL_error(L, "%s: has no cost function", p.op->name);
-  const char *also[27];
+  const char *also[28] = { "heads" };
   char names[26][2];
   int n = 0;
   memset(p.call.dim, -1, sizeof p.call.dim);
@@ -330,7 +330,7 @@ int fov_op_cost (lua_State *L) {
       if (memchr(p.sig->arg[a].dim, 'a' + i, (size_t)p.sig->arg[a].ndim)) {
         names[n][0] = (char)('a' + i);
         names[n][1] = '\0';
-        also[n] = names[n];
+        also[n + 1] = names[n];
         lua_getfield(L, 2, names[n]);
         if (!lua_isnil(L, -1)) {
           int whole;
@@ -345,7 +345,7 @@ int fov_op_cost (lua_State *L) {
         break;
       }
   }
-  also[n] = NULL;
+  also[n + 1] = NULL;
   fov_options(L, &p, 2, also);
   for (int i = 0; i < p.sig->nin; i++)
     for (int j = 0; j < p.sig->arg[i].ndim && !p.sig->arg[i].optional; j++)
@@ -354,9 +354,17 @@ int fov_op_cost (lua_State *L) {
                           p.sig->arg[i].dim[j], p.op->sig);
   p.call.head = 0;
   p.call.heads = 1;
-  for (int i = 0; i < FOV_MAXARG; i++) p.call.in[i].x = p.call.out[i].x = NULL;
+  if (lua_getfield(L, 2, "heads") != LUA_TNIL) {
+    int whole;
+    p.call.heads = (ptrdiff_t)lua_tointegerx(L, -1, &whole);
+    if (!whole || p.call.heads < 1)
+      return luaL_error(L, "%s: cost: heads: expected a whole number from 1, got %s", p.op->name,
+                        luaL_tolstring(L, -1, NULL));
+  }
+  for (int i = 0; i < FOV_MAXARG; i++)
+    p.call.in[i].x = p.call.out[i].x = p.call.din[i].x = p.call.dout[i].x = NULL;
   sizes(L, &p);
-  fov_Cost cost = { 0, 0, 0 };
+  fov_Cost cost = { 0 };
   p.op->cost(&p.call, &cost);
   lua_createtable(L, 0, 3);
   lua_pushnumber(L, cost.flops);
@@ -365,5 +373,11 @@ int fov_op_cost (lua_State *L) {
   lua_setfield(L, -2, "bytes");
   lua_pushnumber(L, cost.exps);
   lua_setfield(L, -2, "exps");
+  if (cost.form) {
+    lua_pushstring(L, cost.form);
+    lua_setfield(L, -2, "form");
+    lua_pushinteger(L, cost.chunk);
+    lua_setfield(L, -2, "chunk");
+  }
   return 1;
 }

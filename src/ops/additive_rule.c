@@ -272,7 +272,10 @@ static fov_Status bwd (fov_Call *c) {
 
 static void cost (const fov_Call *c, fov_Cost *cost) {
   const double n = (double)fov_dim(c, 'n'), d = (double)fov_dim(c, 'd'), e = (double)fov_dim(c, 'e');
-  cost->flops = 4 * n * d * e;
+  const Rule p = rule(c);
+  cost->form = p.chunk ? "chunk" : "token";
+  cost->chunk = p.chunk ? p.chunk : 1;
+  cost->flops = (p.chunk ? 6 : 4) * n * d * e;
   cost->bytes = (n * (2 * d + 2 * e) + 2 * d * e) * (double)sizeof(real);
 }
 

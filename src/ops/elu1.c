@@ -1,32 +1,28 @@
 /* elu1.c -- the feature map elu(x) + 1.
  *
- *   phi(x) = x + 1 for x > 0, exp(x) otherwise;   dx = dphi o min(phi, 1)
- *
+ * Equations: tensor/elu1.h.
  * Katharopoulos et al. 2020 (arXiv:2006.16236).  Positive until exp(x)
  * underflows (x < -87 in f32), zero beyond.
  *
  * Time O(nd); no scratch. */
 #include "ops/op.h"
-#include "tensor/simd.h"
+#include "tensor/elu1.h"
 
 #define STEP 65536
 
 typedef struct Map { const real *x, *y, *dy; real *out; ptrdiff_t count; } Map;
 
-static vec elu1 (vec x) { return vselect((ivec)(x > vzero()), x + 1, vexp(x)); }
-
 static fov_Status map (void *arg, ptrdiff_t b) {
   const Map *a = arg;
-  ptrdiff_t i = b * STEP, end = i + STEP < a->count ? i + STEP : a->count;
-  for (; i + VL <= end; i += VL) vstore(a->out + i, elu1(vload(a->x + i)));
-  if (i < end) vstore_n(a->out + i, elu1(vload_n(a->x + i, end - i, 0)), end - i);
+  const ptrdiff_t i = b * STEP, left = a->count - i;
+  elu1_map(left < STEP ? left : STEP, a->x + i, a->out + i);
   return FOV_OK;
 }
 
 static fov_Status back (void *arg, ptrdiff_t b) {
   const Map *a = arg;
-  ptrdiff_t i = b * STEP, end = i + STEP < a->count ? i + STEP : a->count;
-  for (; i < end; i++) a->out[i] = a->dy[i] * (a->y[i] > 1 ? 1 : a->y[i]);
+  const ptrdiff_t i = b * STEP, left = a->count - i;
+  elu1_back(left < STEP ? left : STEP, a->y + i, a->dy + i, a->out + i);
   return FOV_OK;
 }
 

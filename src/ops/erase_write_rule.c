@@ -60,6 +60,8 @@ static void cost (const fov_Call *c, fov_Cost *w) {
   w->flops = 6 * n * d * e;
   w->bytes = (n * (2 * d + 2 * e) + d * e) * (double)sizeof(real);
   w->exps = 0;
+  w->chunk = rule_block(c->opt[FORM], c->opt[CHUNK], fov_dim(c, 'n'));
+  w->form = w->chunk > 1 ? "chunk" : "token";
   if (c->in[G].x) w->exps = c->in[G].ndim == 1 ? n : n * d;
 }
 

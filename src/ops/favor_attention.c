@@ -72,6 +72,8 @@ static void cost (const fov_Call *c, fov_Cost *cost) {
                r = (double)fov_dim(c, 'r'), d = (double)fov_dim(c, 'd'), e = (double)fov_dim(c, 'e');
   cost->flops = 2 * (n + m) * (r * d + f * (e + 1));
   cost->exps = (n + m) * f;
+  cost->form = c->opt[CAUSAL] != 0 ? "token" : "sum";
+  cost->chunk = FOV_WINDOW;
   cost->bytes = ((n + m) * (d + e) + r * d + f * e) * (double)sizeof(real);
 }
 

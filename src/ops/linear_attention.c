@@ -17,12 +17,13 @@
  * Time O((n + m) f e); scratch f e forward, 3 f e and a window of
  * 3 e + 2 f backward. */
 #include "ops/op.h"
+#include "tensor/elu1.h"
 #include "tensor/product.h"
 #include "tensor/recur.h"
 #include "tensor/stretch.h"
 #include "tensor/tile.h"
 
-enum { CAUSAL, NORMALIZE, EPS };
+enum { CAUSAL, NORMALIZE, EPS, MAP };
 enum { Q, K, V, LENGTH, S0, Z0 };          /* inputs */
 enum { O, SN, ZN, DEN, HS, HZ };           /* outputs */
 enum { ALONE = 1 << 21 };                  /* multiplications worth a task */
@@ -32,16 +33,59 @@ typedef struct Problem {
   ptrdiff_t n, m, f, e;
   ptrdiff_t step;           /* tokens at a time, while they are in cache */
   bool spread, normalize;
+  bool map;                 /* q and k are mapped here, a stretch at a time */
+  real *fq, *fk;            /* room for a stretch of features each */
 } Problem;
 
 static Problem problem (const fov_Call *c) {
   Problem p = { .n = fov_dim(c, 'n'), .m = fov_dim(c, 'm'), .f = fov_dim(c, 'f'), .e = fov_dim(c, 'e'),
-                .normalize = c->opt[NORMALIZE] != 0 };
+                .normalize = c->opt[NORMALIZE] != 0, .map = c->opt[MAP] != 0 };
   const ptrdiff_t len = c->in[LENGTH].x ? (ptrdiff_t)*(const int64_t *)c->in[LENGTH].x : p.m;
   p.at = fov_stretch(p.n, p.m, len, c->opt[CAUSAL] != 0, c->in[S0].x || c->in[Z0].x);
   p.spread = c->heads == 1 && (p.n + p.m) * p.f > ALONE / (p.e + 1);
   p.step = p.spread && !c->dout[HS].x && !c->dout[HZ].x ? 8 * FOV_WINDOW : FOV_WINDOW;
   return p;
+}
+
+/* Elements of a map's task: a stretch of one head is cut into several. */
+enum { ELEMENTS = 1 << 14 };
+
+typedef struct Map { const real *x, *phi; real *out; ptrdiff_t count; } Map;
+
+static fov_Status map_task (void *arg, ptrdiff_t i) {
+  const Map *m = arg;
+  const ptrdiff_t at = i * ELEMENTS, count = least(m->count - at, ELEMENTS);
+  if (m->phi) elu1_back(count, m->phi + at, m->out + at, m->out + at);
+  else elu1_map(count, m->x + at, m->out + at);
+  return FOV_OK;
+}
+
+static fov_Status map_run (const Problem *p, Map m) {
+  const ptrdiff_t tasks = (m.count + ELEMENTS - 1) / ELEMENTS;
+  if (p->spread) return fov_parallel(tasks, map_task, &m);
+  for (ptrdiff_t i = 0; i < tasks; i++) map_task(&m, i);
+  return FOV_OK;
+}
+
+static fov_Status map_room (Problem *p) {
+  const ptrdiff_t size = least(p->step, most(p->n, p->m)) * p->f;
+  if (!p->map) return FOV_OK;
+  p->fq = fov_scratch((size_t)(2 * size), sizeof(real));
+  p->fk = p->fq + size;
+  return p->fq ? FOV_OK : FOV_NOMEM;
+}
+
+/* The features of 'count' rows x, in 'room' if they are made here. */
+static const real *mapped (const Problem *p, const real *x, ptrdiff_t count, real *room,
+                           fov_Status *st) {
+  if (!p->map || *st != FOV_OK) return x;
+  *st = map_run(p, (Map){ .x = x, .out = room, .count = count * p->f });
+  return room;
+}
+
+/* dx from the gradient of the features phi, in place. */
+static fov_Status unmapped (const Problem *p, const real *phi, ptrdiff_t count, real *dx) {
+  return p->map ? map_run(p, (Map){ .phi = phi, .out = dx, .count = count * p->f }) : FOV_OK;
 }
 
 static fov_Status sizes (fov_Call *c) {
@@ -97,8 +141,9 @@ static fov_Status absorb_early (const Problem *p, const real *k, const real *v, 
   fov_Status st = FOV_OK;
   for (ptrdiff_t t = 0; t < p->at.early && st == FOV_OK; t += p->step) {
     const ptrdiff_t count = least(p->at.early - t, p->step);
-    st = absorb(p, count, k + t * p->f, v + t * p->e, s);
-    FOV_BUILD(fov_recur).normaliser(count, p->f, p->f, NULL, k + t * p->f, z, NULL);
+    const real *fk = mapped(p, k + t * p->f, count, p->fk, &st);
+    if (st == FOV_OK) st = absorb(p, count, fk, v + t * p->e, s);
+    FOV_BUILD(fov_recur).normaliser(count, p->f, p->f, NULL, fk, z, NULL);
   }
   return st;
 }
@@ -111,29 +156,34 @@ static fov_Status read_only (const Problem *p, const fov_Call *c, ptrdiff_t from
   fov_Status st = FOV_OK;
   for (ptrdiff_t t = from; t < from + count && st == FOV_OK; t += p->step) {
     const ptrdiff_t n = least(from + count - t, p->step);
-    st = recall(p, n, p->f, p->e, q + t * p->f, p->f, s, o + t * p->e);
-    FOV_BUILD(fov_recur).normaliser(n, p->f, p->f, q + t * p->f, NULL, z, den + t);
+    const real *fq = mapped(p, q + t * p->f, n, p->fq, &st);
+    if (st == FOV_OK) st = recall(p, n, p->f, p->e, fq, p->f, s, o + t * p->e);
+    FOV_BUILD(fov_recur).normaliser(n, p->f, p->f, fq, NULL, z, den + t);
     divide(p, c, t, n);
   }
   return st;
 }
 
 static fov_Status fwd (fov_Call *c) {
-  const Problem p = problem(c);
+  Problem p = problem(c);
   const real *q = c->in[Q].x, *k = c->in[K].x, *v = c->in[V].x;
   real *o = c->out[O].x, *s = c->out[SN].x, *z = c->out[ZN].x, *den = c->out[DEN].x;
   real *hz = c->out[HZ].x;
   const ptrdiff_t f = p.f, e = p.e;
   start(s, &c->in[S0], f * e);
   start(z, &c->in[Z0], f);
-  fov_Status st = read_only(&p, c, 0, p.at.blind, s, z);
+  fov_Status st = map_room(&p);
+  if (st == FOV_OK) st = read_only(&p, c, 0, p.at.blind, s, z);
   if (st == FOV_OK) st = absorb_early(&p, k, v, s, z);
   const fov_Recur all = {
     .d = f, .e = e, .q = q + p.at.blind * f, .k = k + p.at.key * f, .v = v + p.at.key * e,
     .ldq = f, .ldk = f, .ldv = e, .o = o + p.at.blind * e, .ldo = e, .s = s, .keep = c->out[HS].x };
   for (ptrdiff_t t = 0; t < p.at.pairs && st == FOV_OK; t += p.step) {
-    const fov_Recur r = fov_recur_part(&all, t, least(p.at.pairs - t, p.step));
-    st = FOV_BUILD(fov_recur).run(&r, 1, p.spread);
+    fov_Recur r = fov_recur_part(&all, t, least(p.at.pairs - t, p.step));
+    if (p.map) r.ask[0] = r.q + r.n * f, r.ask[1] = r.k + r.n * f, r.ldask = f;
+    r.q = mapped(&p, r.q, r.n, p.fq, &st);
+    r.k = mapped(&p, r.k, r.n, p.fk, &st);
+    if (st == FOV_OK) st = FOV_BUILD(fov_recur).run(&r, 1, p.spread);
     for (ptrdiff_t i = 0; i < r.n; i += FOV_WINDOW) {
       memcpy(hz + (t + i) / FOV_WINDOW * f, z, (size_t)f * sizeof *z);
       FOV_BUILD(fov_recur).normaliser(least(r.n - i, FOV_WINDOW), f, f, r.q + i * f, r.k + i * f, z,
@@ -184,15 +234,16 @@ static fov_Status readers (const fov_Call *c, const Problem *p, const Back *b, p
   const ptrdiff_t f = p->f, e = p->e;
   fov_Status st = FOV_OK;
   for (ptrdiff_t n; t < end && st == FOV_OK; t += n) {
-    const real *q = (const real *)c->in[Q].x + t * f;
     real *dq = c->din[Q].x ? (real *)c->din[Q].x + t * f : b->dq;
     n = least(end - t, p->step);
+    const real *q = mapped(p, (const real *)c->in[Q].x + t * f, n, p->fq, &st);
     read_gradient(c, p, t, n, b->HD, b->dot);
-    st = recall(p, n, b->rows, f, b->HD, e + 1, b->T, dq);
+    if (st == FOV_OK) st = recall(p, n, b->rows, f, b->HD, e + 1, b->T, dq);
     if (st == FOV_OK)
       st = FOV_BUILD(fov_product).run(&(fov_Product){
         .m = b->rows, .n = f, .k = n, .a = b->HD, .lda = e + 1, .ta = true, .b = q, .ldb = f,
         .c = b->Rt, .ldc = f, .add = true }, p->spread);
+    if (st == FOV_OK) st = unmapped(p, q, n, dq);
   }
   return st;
 }
@@ -214,11 +265,12 @@ static fov_Status early_keys (const fov_Call *c, const Problem *p, const Back *b
   FOV_BUILD(fov_recur).transpose(e, f, b->Rt, b->R);
   for (ptrdiff_t t = 0; t < p->at.early && st == FOV_OK; t += p->step) {
     const ptrdiff_t n = least(p->at.early - t, p->step);
-    const real *k = (const real *)c->in[K].x + t * f;
+    const real *k = mapped(p, (const real *)c->in[K].x + t * f, n, p->fk, &st);
     real *dk = c->din[K].x ? (real *)c->din[K].x + t * f : b->dk;
     ones_column(p, (const real *)c->in[V].x + t * e, n, b->V1);
-    if (c->din[V].x) st = recall(p, n, f, e, k, f, b->R, (real *)c->din[V].x + t * e);
+    if (c->din[V].x && st == FOV_OK) st = recall(p, n, f, e, k, f, b->R, (real *)c->din[V].x + t * e);
     if (st == FOV_OK) st = recall(p, n, b->rows, f, b->V1, e + 1, b->Rt, dk);
+    if (st == FOV_OK) st = unmapped(p, k, n, dk);
   }
   return st;
 }
@@ -228,7 +280,9 @@ static fov_Status pair_window (const fov_Call *c, const Problem *p, const Back *
                                ptrdiff_t n) {
   const ptrdiff_t f = p->f, e = p->e, last = n - 1, w = t / FOV_WINDOW, ld = e + 1;
   const ptrdiff_t query = p->at.blind + t, key = p->at.key + t;
-  const real *q = (const real *)c->in[Q].x + query * f, *k = (const real *)c->in[K].x + key * f;
+  fov_Status st = FOV_OK;
+  const real *q = mapped(p, (const real *)c->in[Q].x + query * f, n, p->fq, &st);
+  const real *k = mapped(p, (const real *)c->in[K].x + key * f, n, p->fk, &st);
   const real *dhs = c->dout[HS].x, *dhz = c->dout[HZ].x;
   real *dq = c->din[Q].x ? (real *)c->din[Q].x + query * f : b->dq;
   real *dk = c->din[K].x ? (real *)c->din[K].x + key * f : b->dk;
@@ -237,14 +291,27 @@ static fov_Status pair_window (const fov_Call *c, const Problem *p, const Back *
   memcpy(b->T + e * f, (const real *)c->out[HZ].x + w * f, (size_t)f * sizeof *b->T);
   read_gradient(c, p, query, n, b->HD, b->dot);
   ones_column(p, (const real *)c->in[V].x + key * e, n, b->V1);
-  const fov_Recur list[] = {
+  fov_Recur list[] = {
     { .n = n, .d = b->rows, .e = f, .q = b->HD, .ldq = ld, .k = b->V1, .ldk = ld, .v = k, .ldv = f,
       .o = dq, .ldo = f, .s = b->T },
     { .n = n, .d = f, .e = e, .q = k + last * f, .ldq = -f, .k = q + last * f, .ldk = -f,
       .v = b->HD + last * ld, .ldv = -ld, .o = dv + last * e, .ldo = -e, .s = b->R },
     { .n = n, .d = b->rows, .e = f, .q = b->V1 + last * ld, .ldq = -ld, .k = b->HD + last * ld,
       .ldk = -ld, .v = q + last * f, .ldv = -f, .o = dk + last * f, .ldo = -f, .s = b->Rt } };
-  const fov_Status st = FOV_BUILD(fov_recur).run(list, 3, p->spread);
+  /* the window walked next */
+  const ptrdiff_t next = least(t, p->step);
+  const real *v = (const real *)c->in[V].x + (key - next) * e;
+  const real *o = (const real *)c->out[O].x + (query - next) * e, *dO = c->dout[O].x;
+  list[0].ask[0] = (const real *)c->in[Q].x + (query - next) * f;
+  list[0].ask[1] = (const real *)c->in[K].x + (key - next) * f;
+  list[1].ask[0] = v;
+  list[1].ask[1] = dO ? dO + (query - next) * e : v;
+  list[2].ask[0] = list[2].ask[1] = o;
+  list[0].ldask = f;
+  list[1].ldask = list[2].ldask = e;
+  if (st == FOV_OK) st = FOV_BUILD(fov_recur).run(list, 3, p->spread);
+  if (st == FOV_OK) st = unmapped(p, q, n, dq);
+  if (st == FOV_OK) st = unmapped(p, k, n, dk);
   for (ptrdiff_t i = 0; dhz && i < f; i++) b->Rt[e * f + i] += dhz[w * f + i];
   for (ptrdiff_t i = 0; dhs && i < f * e; i++) b->R[i] += dhs[w * f * e + i];
   if (dhs) FOV_BUILD(fov_recur).transpose(f, e, b->R, b->Rt);
@@ -252,14 +319,14 @@ static fov_Status pair_window (const fov_Call *c, const Problem *p, const Back *
 }
 
 static fov_Status bwd (fov_Call *c) {
-  const Problem p = problem(c);
+  Problem p = problem(c);
   const ptrdiff_t f = p.f, e = p.e, used = p.at.used;
   const ptrdiff_t step = least(p.step, p.n > p.m ? p.n : p.m);
   const size_t size = sizeof(real);
   const bool sums = p.normalize || c->dout[ZN].x || c->dout[HZ].x;
   Back b = { .T = fov_scratch((size_t)((3 * e + 2) * f), size),
              .HD = fov_scratch((size_t)(step * (3 * e + 2 * f + 3)), size), .rows = sums ? e + 1 : e };
-  if (!b.T || !b.HD) return FOV_NOMEM;
+  if (!b.T || !b.HD || map_room(&p) != FOV_OK) return FOV_NOMEM;
   b.Rt = b.T + (e + 1) * f;
   b.R = b.Rt + (e + 1) * f;
   b.V1 = b.HD + step * (e + 1);
@@ -292,6 +359,9 @@ static void cost (const fov_Call *c, fov_Cost *cost) {
   const double n = (double)fov_dim(c, 'n'), m = (double)fov_dim(c, 'm'),
                f = (double)fov_dim(c, 'f'), e = (double)fov_dim(c, 'e');
   cost->flops = 2 * (n + m) * f * (e + 1);
+  cost->exps = c->opt[MAP] != 0 ? (n + m) * f : 0;
+  cost->form = c->opt[CAUSAL] != 0 ? "token" : "sum";
+  cost->chunk = c->opt[CAUSAL] != 0 ? 1 : FOV_WINDOW;
   cost->bytes = ((n + m) * (f + e) + 2 * f * (e + 1)) * (double)sizeof(real);
 }
 
@@ -310,6 +380,8 @@ const fov_Op FOV_OP(linear_attention) = {
   .caps = "causal streaming grouped linear_in_v",
   .opt = { [CAUSAL] = { "causal", 'b', 0, 0, 0, "hide the keys after each query", NULL },
            [NORMALIZE] = { "normalize", 'b', 1, 0, 0, "divide by the sum of the weights", NULL },
+           [MAP] = { "map", 'e', 0, 0, 0, "elu1: q and k are not features yet, elu(x) + 1 of them is",
+                     "none|elu1" },
            [EPS] = { "eps", 'n', 0, 0, 0, "added to the denominator", NULL } },
   .sizes = sizes, .check = check, .fwd = fwd, .bwd = bwd, .cost = cost
 };

@@ -58,7 +58,14 @@ typedef struct fov_Opt {
   const char *words;
 } fov_Opt;
 
-typedef struct fov_Cost { double flops, bytes, exps; } fov_Cost;
+typedef struct fov_Cost {
+  double flops, bytes, exps;
+  /* How a recurrence would run, NULL for others: "token", in the order of the
+   * plain loop; "chunk", by products inside chunks of 'chunk' tokens; "sum",
+   * not causal.  chunk: tokens, or their features, that are formed together. */
+  const char *form;
+  ptrdiff_t chunk;
+} fov_Cost;
 
 typedef enum fov_Kind { FOV_OPERATOR, FOV_SAMPLER, FOV_KERNEL } fov_Kind;
 

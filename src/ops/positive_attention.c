@@ -67,6 +67,8 @@ static void cost (const fov_Call *c, fov_Cost *cost) {
                f = (double)fov_dim(c, 'f'), e = (double)fov_dim(c, 'e');
   cost->flops = 2 * (n + m) * f * (e + 1);
   cost->exps = (n + m) * f;
+  cost->form = c->opt[CAUSAL] != 0 ? "token" : "sum";
+  cost->chunk = FOV_WINDOW;
   cost->bytes = ((n + m) * (f + e) + 2 * f * (e + 2)) * (double)sizeof(real);
 }
 

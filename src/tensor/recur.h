@@ -30,6 +30,10 @@ typedef struct fov_Recur {
   ptrdiff_t ldo;
   real *s;                        /* (d,e), contiguous: first, then last state */
   real *keep;                     /* NULL, or the states before tokens 0, FOV_WINDOW .. */
+  /* Two arrays wanted soon, n rows 'ldask' apart: they are asked for under the
+   * arithmetic.  NULL: the rows of q and k that come next. */
+  const real *ask[2];
+  ptrdiff_t ldask;
 } fov_Recur;
 
 /* Backward passes walk windows of this many tokens, from the states kept. */
@@ -46,6 +50,8 @@ static inline fov_Recur fov_recur_part (const fov_Recur *r, ptrdiff_t t, ptrdiff
   p.v += t * r->ldv;
   if (r->gate != FOV_FREE) p.a += t * r->lda;
   p.o += t * r->ldo;
+  for (int i = 0; i < 2; i++)
+    if (r->ask[i]) p.ask[i] += t * r->ldask;
   if (r->keep) p.keep += t / FOV_WINDOW * r->d * r->e;
   return p;
 }

@@ -3,8 +3,8 @@
 local fv = require "fovea"
 
 local H, d = 8, 64
-local op, elu = fv.ops.linear_attention, fv.ops.elu1
-local by = { causal = true }
+local op = fv.ops.linear_attention
+local by = { causal = true, map = "elu1" }   -- the features are formed inside
 local list = {}
 
 for _, n in ipairs { 1024, 4096 } do
@@ -16,13 +16,8 @@ for _, n in ipairs { 1024, 4096 } do
       make = function(rng)
         local function draw() return fv.randn(H, n, d, { rng = rng }) end
         local q, k, v, g = draw(), draw(), draw(), draw()
-        if not backward then return function() return op(elu(q), elu(k), v, by) end end
-        return function()
-          local fq, fk = elu(q), elu(k)
-          local out = { op(fq, fk, v, by) }
-          local grad = op:vjp({ fq, fk, v }, out, { g }, by)
-          return elu:vjp({ q }, { fq }, { grad[1] }), elu:vjp({ k }, { fk }, { grad[2] }), grad[3]
-        end
+        if not backward then return function() return op(q, k, v, by) end end
+        return function() return op:vjp({ q, k, v }, { op(q, k, v, by) }, { g }, by) end
       end,
       peers = { { "linear", "chunks", n = n, backward = backward },
                 { "linear", "package", n = n, backward = backward } },

@@ -10,11 +10,23 @@ local function count(phi)
   return M
 end
 
+--- elu + 1 as it is, on rows of d: the operator forms it on the way.
+local function plain_elu(phi, d)
+  return type(phi) == "table" and phi.kind == "map" and phi.name == "elu1" and phi.options.scale == 1
+     and (phi.dim or d) == d
+end
+
+local function map(phi, x, side)
+  if type(phi) == "function" then return phi(x) end
+  return phi(x, side)
+end
+
 return {
   name = "linear",
   doc = "Linear attention on the features of any map, in time linear in n.\n"
      .. "map is a name (its options then go here too; dim is taken from q), a map object, or\n"
-     .. "a function of a tensor.",
+     .. "a function of a tensor. info.fused says whether the features were formed inside the\n"
+     .. "operator (elu1), info.form and info.chunk how its sums ran.",
   ref = "Katharopoulos et al. 2020, arXiv:2006.16236",
   caps = "causal grouped linear_in_v order_equivariant",
   options = {
@@ -33,15 +45,22 @@ return {
     return {
       attend = function(q, k, v, c)
         local phi = pick(q:size(-1))
-        local fq, fk = phi(q), phi(k)
+        local fused = plain_elu(phi, q:size(-1))
+        local fq, fk = q, k
+        if not fused then fq, fk = map(phi, q, "q"), map(phi, k, "k") end
         if options.type(fq) ~= "tensor" or options.type(fk) ~= "tensor" then
           error(("linear: option 'map': expected a function that returns a tensor, got %s from it")
             :format(options.type(fq)), 0)
         end
         local M = fq:size(-1)
         local o = fv.linear_attention(fq, fk, v, { causal = c.causal, key_length = c.key_length,
-                                                   normalize = opt.normalize, eps = opt.guard })
-        return o, { path = "approximate", features = M }, features.cost(phi, M, features.sizes(q, k, v))
+                                                   normalize = opt.normalize, eps = opt.guard,
+                                                   map = fused and "elu1" or nil })
+        local sizes = features.sizes(q, k, v)
+        local info = features.form("linear_attention", q, c.causal,
+                                   { n = sizes.n, m = sizes.m, f = M, e = sizes.e })
+        info.path, info.features, info.fused = "approximate", M, fused
+        return o, info, features.cost(phi, M, sizes)
       end,
       state = function(_, s) return features.state(count(pick(s.d)), s.e) end,
       cost = function(_, s)

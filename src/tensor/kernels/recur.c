@@ -25,6 +25,7 @@ typedef struct Strip {
   ptrdiff_t ldq, ldk, lda, row_a;
   real *o;
   ptrdiff_t ldo;
+  struct { const real *x; ptrdiff_t ld; } ask[2];   /* wanted soon, a row a token */
   bool load;                      /* o continues instead of starting at 0 */
 } Strip;
 
@@ -36,20 +37,21 @@ INLINE void block (const int tb, const int nv, const fov_Gate gate, const bool e
   const real *q = p->q + t0 * ldq, *k = p->k + t0 * ldk, *v = p->v + t0 * W;
   const real *a = gate == FOV_FREE ? NULL : p->a + t0 * lda;
   real *o = p->o + t0 * ldo, *s = p->s;
+  const real *ask0 = p->ask[0].x + t0 * p->ask[0].ld, *ask1 = p->ask[1].x + t0 * p->ask[1].ld;
   vec O[TB][NV];
   UNROLL(8) for (int t = 0; t < tb; t++)
     UNROLL(8) for (int j = 0; j < nv; j++)
       O[t][j] = p->load ? vload(o + t * ldo + j * VL) : vzero();
   for (ptrdiff_t i0 = 0; i0 < p->rows; i0 += line) {
-    /* the next block's lines, a few at a time: all at once would fill the
+    /* what is wanted next, a few lines at a time: all at once would fill the
      * buffers of the cache */
     if (tb == TB)
-      UNROLL(8) for (int t = TB; t < 2 * TB; t++) {
-        __builtin_prefetch(q + t * ldq + i0);
-        __builtin_prefetch(k + t * ldk + i0);
+      UNROLL(8) for (int t = 0; t < TB; t++) {
+        __builtin_prefetch(ask0 + t * p->ask[0].ld + i0);
+        __builtin_prefetch(ask1 + t * p->ask[1].ld + i0);
         if (i0 >= W) continue;
-        __builtin_prefetch(v + t * W + i0);
-        __builtin_prefetch(o + t * ldo + i0, 1);
+        __builtin_prefetch(v + (TB + t) * W + i0);
+        __builtin_prefetch(o + (TB + t) * ldo + i0, 1);
       }
     const ptrdiff_t stop = least(p->rows, i0 + line);
     for (ptrdiff_t i = i0; i < stop; i++, s += W) {
@@ -147,6 +149,10 @@ static fov_Status panel (const fov_Recur *r, ptrdiff_t j, ptrdiff_t w, int lg) {
       .n = n, .q = r->q + t * r->ldq, .k = r->k + t * r->ldk, .v = r->v + t * r->ldv + j,
       .ldq = r->ldq, .ldk = r->ldk, .lda = r->lda, .o = r->o + t * r->ldo + j, .ldo = r->ldo
     };
+    p.ask[0].x = r->ask[0] ? r->ask[0] + t * r->ldask : p.q + TB * r->ldq;
+    p.ask[1].x = r->ask[1] ? r->ask[1] + t * r->ldask : p.k + TB * r->ldk;
+    p.ask[0].ld = r->ask[0] ? r->ldask : r->ldq;
+    p.ask[1].ld = r->ask[1] ? r->ldask : r->ldk;
     if (gate == FOV_ROWS) p.a = r->a + t * r->lda, p.row_a = r->gate == FOV_ROWS && r->each;
     if (gate == FOV_COLS) p.a = r->a + t * r->lda + j;
     if (pack_v) widen(n, W, w, p.v, r->ldv, v), p.v = v;
@@ -162,6 +168,8 @@ static fov_Status panel (const fov_Recur *r, ptrdiff_t j, ptrdiff_t w, int lg) {
       at.s = s + i * W;
       at.q += i;
       at.k += i;
+      at.ask[0].x += i;
+      at.ask[1].x += i;
       if (at.row_a) at.a += i;
       at.load = r->add || g > 0;
       strips[lg][gate][r->exclusive](&at);
