@@ -97,6 +97,8 @@ install: all
 	install $(BUILD)/fovea $(DESTDIR)$(PREFIX)/bin/fovea
 	install -m 644 $(BUILD)/lib/fovea/core.so $(DESTDIR)$(PREFIX)/lib/lua/5.4/fovea/core.so
 	cp -r lua/fovea $(DESTDIR)$(PREFIX)/share/lua/5.4/
+	install -d $(DESTDIR)$(PREFIX)/share/fovea
+	cp -r experiments/data $(DESTDIR)$(PREFIX)/share/fovea/
 
 clean:
 	rm -rf build build-san

@@ -2416,6 +2416,25 @@ fovea.attention = {}
 ---@return any
 function fovea.checkpoint(f, ...) end
 
+---fv.data(name, options)
+---data sets, from files and from samples that ship with Fovea.
+---d = fv.data("text", {seed=1});  b = d:batch("train", step, {batch=16, length=128})
+---A batch is a table of tensors and a pure function of (seed, split, step): the place in the
+---data is the number of the step, and any batch can be made again. Splits are "train",
+---"validation" and "test", about 8, 1 and 1 tenths, disjoint and fixed by hashes that no
+---seed changes: d.sizes tells their tokens or rows. Sequence data give ids and labels, i64
+---(batch, length), ids from 1; label -100 counts for nothing; d.vocab is the number of ids.
+---Sets of Debian packages are found where the package puts them; a missing one is an error
+---that names the package. Files may be gzipped.
+---Example: d = fv.data("text"); fv.model{kind="lm", vocab=d.vocab}(d:batch("train", 1).ids)
+---@class fovea.registry.data
+---@field names fun(): string[]
+---@field entry fun(name: string): table
+---@field help fun(name?: string)
+---@field register fun(entry: table)
+---@overload fun(name: "csv"|"fasta"|"idx"|"npz"|"text", options?: table): any
+fovea.data = {}
+
 ---fv.delta_rule(q, k, v, beta, {state=, scale=, form=, chunk=}) -> o, state
 ---the delta rule.
 ---S_t = S_{t-1} + beta_t k_t (v_t - S_{t-1}'k_t)',  o_t = S_t'q_t

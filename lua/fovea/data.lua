@@ -1,0 +1,38 @@
+--- fv.data(name, options): data sets, from files and from samples that ship with Fovea.
+---
+--- d = fv.data("text", {seed=1});  b = d:batch("train", step, {batch=16, length=128})
+---
+--- A batch is a table of tensors and a pure function of (seed, split, step): the place in the
+--- data is the number of the step, and any batch can be made again. Splits are "train",
+--- "validation" and "test", about 8, 1 and 1 tenths, disjoint and fixed by hashes that no
+--- seed changes: d.sizes tells their tokens or rows. Sequence data give ids and labels, i64
+--- (batch, length), ids from 1; label -100 counts for nothing; d.vocab is the number of ids.
+--- Sets of Debian packages are found where the package puts them; a missing one is an error
+--- that names the package. Files may be gzipped.
+--- Example: d = fv.data("text"); fv.model{kind="lm", vocab=d.vocab}(d:batch("train", 1).ids)
+
+local core = require "fovea.core"
+local corpus = require "fovea.corpus"
+local options = require "fovea.options"
+
+--- Checks what every batch needs; the entry's draw(split, stream, values) does the rest.
+local function finish(object, entry)
+  local draw = object.draw
+  object.batch = function(self, split, step, given)
+    if not object.sizes[split] then
+      error(("%s: split: expected \"train\", \"validation\" or \"test\", got %s%s"):format(entry.name,
+            type(split) == "string" and ("%q"):format(split) or options.type(split),
+            type(split) == "string" and options.hint(split, corpus.splits) or ""), 2)
+    end
+    if math.type(step) ~= "integer" or step < 1 then
+      error(("%s: step: expected a whole number from 1, got %s"):format(entry.name, tostring(step)), 2)
+    end
+    local values = options.read(entry.call, given, entry.name, 3)
+    return draw(split, core.rng(self.options.seed):stream(("data:%s:%d"):format(split, step)), values)
+  end
+end
+
+return require "fovea.registry".new {
+  kind = "data", folder = "fovea.data", finish = finish, extra = { call = "options" },
+  common = { { "seed", "integer", 1, "keys the batches; the splits are the same for all" } }
+}

@@ -1,0 +1,112 @@
+--- Proteins from a FASTA file, for next-residue and masked models.
+
+local corpus = require "fovea.corpus"
+local windows = require "fovea.windows"
+
+local sets = {
+  sample = { sample = "proteins.fasta" },
+  mmseqs2 = { package = "mmseqs2-examples", file = "/usr/share/doc/mmseqs2/example-data/DB.fasta.gz" }
+}
+
+local acids = "ACDEFGHIKLMNPQRSTVWY"
+local OTHER, STOP, MASK = 21, 22, 23
+local id = {}
+for c in ("ABCDEFGHIJKLMNOPQRSTUVWXYZ"):gmatch "." do id[c:byte()] = acids:find(c, 1, true) or OTHER end
+id[("*"):byte()] = STOP
+
+--- The sequences of a FASTA text, upper case; raises for what is none.
+local function parse(text, what, who)
+  local list, parts, title, number = {}, {}, nil, 0
+  local function bad(why, ...)
+    error(("%s: %s, line %d: "):format(who, what, number) .. why:format(...), 0)
+  end
+  local function close()
+    if not title then return end
+    if #parts == 0 then bad("the sequence '%s' is empty", title:sub(1, 40)) end
+    list[#list + 1] = table.concat(parts)
+    parts = {}
+  end
+  for line in text:gmatch "([^\n]*)\n?" do
+    number = number + 1
+    line = line:gsub("%s+$", "")
+    if line:sub(1, 1) == ">" then
+      close()
+      title = line:sub(2)
+    elseif line ~= "" and line:sub(1, 1) ~= ";" then
+      if not title then bad("expected '>' and a title first, got %q", line:sub(1, 20)) end
+      line = line:upper():gsub("%*$", "")
+      local odd = line:find "[^A-Z]"
+      if odd then bad("expected letters of amino acids, got %q", line:sub(odd, odd)) end
+      if line ~= "" then parts[#parts + 1] = line end
+    end
+  end
+  close()
+  if #list == 0 then
+    error(("%s: %s holds no sequence: expected FASTA, '>title' lines"):format(who, what), 0)
+  end
+  return list
+end
+
+--- BERT's corruption: of the residues a share 'rate' is asked for; of these 8 tenths become the
+--- mask, 1 tenth another acid, 1 tenth stay.
+local function mask(list, T, rate, stream)
+  local n = #list * T
+  local u, acid = stream:uniform(n):totable(), stream:integers(1, #acids, n):totable()
+  local ids, labels, any = {}, {}, false
+  for b, w in ipairs(list) do
+    for t = 1, T do
+      local i, x = (b - 1) * T + t, w[t]
+      ids[i], labels[i] = x, -100
+      if u[i] < rate and x ~= STOP then
+        labels[i], any = x, true
+        local part = u[i] / rate
+        ids[i] = part < 0.8 and MASK or part < 0.9 and acid[i] or x
+      end
+    end
+  end
+  if not any then labels[1], ids[1] = list[1][1], MASK end    -- a loss needs one label
+  return { ids = corpus.ids(ids, #list, T), labels = corpus.ids(labels, #list, T) }
+end
+
+return {
+  name = "fasta",
+  doc = "Windows of proteins: ids i64 (batch, length), 1 .. 20 the amino acids ACDEFGHIKLMNPQRSTVWY,\n"
+     .. "21 any other letter, 22 between two proteins, 23 the mask; d.vocab is 23. Sequences of a\n"
+     .. "split follow each other in the file's order. objective \"causal\": labels are the ids one place\n"
+     .. "later. \"masked\": a share 'rate' of the residues has labels, all others -100; in ids 80 % of\n"
+     .. "these are the mask, 10 % a random acid, 10 % themselves. The hash of a sequence decides its\n"
+     .. "split: equal ones share it, related ones need not.",
+  ref = "masking: Devlin et al. 2019, arXiv:1810.04805; sets: UniProt Consortium, CC BY 4.0",
+  options = {
+    { "path", "string", "", "FASTA file to read; the set unless given" },
+    { "set", "string", "sample", "sample ships with Fovea (200 proteins); mmseqs2: 20,000, Debian's "
+      .. "package mmseqs2-examples", choices = { "sample", "mmseqs2" } },
+    { "objective", "string", "causal", "what labels ask for", choices = { "causal", "masked" } },
+    { "rate", "number", 0.15, "share of residues with labels where masked", lo = 0.001, hi = 1 }
+  },
+  call = {
+    { "batch", "integer", 16, "windows", lo = 1, hi = 65536 },
+    { "length", "integer", 128, "tokens of a window", lo = 1, hi = 1048576 }
+  },
+  example = 'd = fv.data("fasta", {objective="masked"}); b = d:batch("train", 1, {batch=8, length=256})',
+  build = function(opt, name)
+    local text, what = corpus.text(opt, sets, name)
+    local parts = { train = {}, validation = {}, test = {} }
+    for _, s in ipairs(parse(text, what, name)) do
+      local list = parts[corpus.content(s)]
+      list[#list + 1] = s
+    end
+    local runs, counts = {}, {}
+    for split, list in pairs(parts) do
+      runs[split] = { windows.bytes(table.concat(list, "*"), id) }
+      counts[split] = #list
+    end
+    local w = windows.new(runs)
+    return { sizes = w.sizes, sequences = counts, vocab = MASK, runs = runs,
+      draw = function(split, stream, v)
+        local list = w.draw(split, stream, v.batch, v.length, name)
+        if opt.objective == "causal" then return windows.next(list, v.length) end
+        return mask(list, v.length, opt.rate, stream)
+      end }
+  end
+}

@@ -1,0 +1,97 @@
+-- Windows of tokens: what text and proteins have in common.
+--
+-- A split is a list of runs; a run answers n tokens and get(i, j), the list of its ids i .. j.
+-- A window of length T is T + 1 tokens of one run, so no window crosses two splits.
+
+local corpus = require "fovea.corpus"
+
+local windows = {}
+
+--- A run of bytes s whose ids are id[byte].
+function windows.bytes(s, id)
+  return { n = #s, get = function(i, j)
+    local out = {}
+    for a = i, j, 4096 do
+      local part = { s:byte(a, math.min(j, a + 4095)) }
+      for k = 1, #part do out[#out + 1] = id[part[k]] end
+    end
+    return out
+  end }
+end
+
+--- A run that is a list of ids.
+function windows.list(ids)
+  return { n = #ids, get = function(i, j) return table.move(ids, i, j, 1, {}) end }
+end
+
+--- Cuts the places 1 .. n into runs by split: run(i, j) makes the run of places i .. j, of
+--- blocks of 'block' places that follow each other in one split.
+function windows.cut(n, block, run)
+  local runs = { train = {}, validation = {}, test = {} }
+  local first, split = 1, corpus.place(1)
+  for b = 2, (n - 1) // block + 2 do
+    local at = (b - 1) * block + 1
+    local next_split = at <= n and corpus.place(b) or nil
+    if next_split ~= split then
+      table.insert(runs[split], run(first, math.min(at - 1, n)))
+      first, split = at, next_split
+    end
+  end
+  return runs
+end
+
+--- Draws windows from runs[split]: sizes by split and draw(split, stream, count, T, who) ->
+--- list of windows, each a list of T + 1 ids.
+function windows.new(runs)
+  local sizes, tables = {}, {}
+  for split, list in pairs(runs) do
+    sizes[split] = 0
+    for _, r in ipairs(list) do sizes[split] = sizes[split] + r.n end
+  end
+  --- Numbers of windows before each run.
+  local function starts(split, T)
+    local key = split .. T
+    if not tables[key] then
+      local sum, before = 0, {}
+      for i, r in ipairs(runs[split]) do
+        before[i] = sum
+        sum = sum + math.max(0, r.n - T)
+      end
+      tables[key] = { before = before, total = sum }
+    end
+    return tables[key].before, tables[key].total
+  end
+  local function draw(split, stream, count, T, who)
+    local before, total = starts(split, T)
+    if total == 0 then
+      local longest = 0
+      for _, r in ipairs(runs[split]) do longest = math.max(longest, r.n) end
+      error(("%s: option 'length': expected at most %d in the %s split, got %d"):format(who,
+            math.max(longest - 1, 0), split, T), 0)
+    end
+    local picks, out = stream:integers(1, total, count):totable(), {}
+    for k, pick in ipairs(picks) do
+      local lo, hi = 1, #before
+      while lo < hi do                        -- the last run with before < pick
+        local mid = (lo + hi + 1) // 2
+        if before[mid] < pick then lo = mid else hi = mid - 1 end
+      end
+      local at = pick - before[lo]
+      out[k] = runs[split][lo].get(at, at + T)
+    end
+    return out
+  end
+  return { sizes = sizes, draw = draw }
+end
+
+--- { ids, labels } (count, T) of windows: labels are the ids one place later.
+function windows.next(list, T)
+  local ids, labels = {}, {}
+  for _, w in ipairs(list) do
+    table.move(w, 1, T, #ids + 1, ids)
+    table.move(w, 2, T + 1, #labels + 1, labels)
+  end
+  return { ids = corpus.ids(ids, #list, T), labels = corpus.ids(labels, #list, T) }
+end
+
+return windows
