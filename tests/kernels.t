@@ -73,6 +73,10 @@ end
 local all = {}
 for _, name in ipairs(closed.duals) do all[#all + 1] = { "dual", { f = name, scale = 0.8 } } end
 for _, name in ipairs { "softmax", "gaussian", "laplacian" } do all[#all + 1] = { name, { scale = 0.8 } } end
+for nu = 0.5, 2.5 do all[#all + 1] = { "matern", { nu = nu, scale = 0.8 } } end
+for order = 0, 2 do all[#all + 1] = { "arccos", { order = order, scale = 0.8 } } end
+all[#all + 1] = { "polynomial", { degree = 3, offset = 0.5, scale = 0.8 } }
+all[#all + 1] = { "polynomial", { degree = 2, offset = 0 } }
 
 local X, Y = points("x", 12, 3), points("y", 5, 3)
 for _, case in ipairs(all) do

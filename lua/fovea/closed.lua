@@ -29,10 +29,12 @@ local function root(x)
   return fv.where(inside, fv.where(inside, x, 1):sqrt(), 0)
 end
 
---- s = |x||y| sin t and the angle t of x and y, in [0, pi]; c = |x||y| cos t.
+--- s = |x||y| sin t and the angle t of x and y, in [0, pi]; c = |x||y| cos t.  A zero vector
+--- is at right angles to all.
 local function angle(aa, bb, c)
-  local s = root(aa * bb - c * c)
-  return s, s:atan2(c)
+  local P = aa * bb
+  local s, zero = root(P - c * c), P:eq(0)
+  return s, fv.where(zero, pi / 2, s:atan2(fv.where(zero, 1, c)))
 end
 
 function closed.step(aa, bb, c)

@@ -2520,7 +2520,7 @@ function fovea.jvp(f, xs, vs) end
 ---@field entry fun(name: string): table
 ---@field help fun(name?: string)
 ---@field register fun(entry: table)
----@overload fun(name: "dual"|"gaussian"|"laplacian"|"softmax", options?: table): any
+---@overload fun(name: "arccos"|"dual"|"gaussian"|"laplacian"|"matern"|"polynomial"|"softmax", options?: table): any
 fovea.kernel = {}
 
 ---fv.map(name, options) -> map

@@ -58,6 +58,19 @@ static inline vec vset (real a) { return a - (vec){ 0 }; }
 static inline vec vzero (void) { return (vec){ 0 }; }
 static inline ivec viset (rint_t a) { return a - (ivec){ 0 }; }
 
+/* A store past the caches, to an address aligned to a vec; other threads see it
+ * after vstreamed(). */
+static inline void vstream (real *p, vec v) {
+#if FOV_LEVEL == 2
+  _mm512_stream_si512((void *)p, (__m512i)v);
+#elif FOV_LEVEL == 1
+  _mm256_stream_si256((void *)p, (__m256i)v);
+#else
+  _mm_stream_si128((void *)p, (__m128i)v);
+#endif
+}
+static inline void vstreamed (void) { _mm_sfence(); }
+
 /* m ? a : b, lane by lane; 'm' is all ones or all zeros in each lane. */
 static inline vec vselect (ivec m, vec a, vec b) {
   return (vec)(((ivec)a & m) | ((ivec)b & ~m));
