@@ -2511,16 +2511,23 @@ function fovea.help(name) end
 ---@return any
 function fovea.jvp(f, xs, vs) end
 
----fv.kernel(name, options)
----kernel functions; k(x (..., n, d), y (..., m, d)) -> Gram (..., n, m).
----y may be left out: the Gram matrix of x with itself.  Kernels are C operators of
----kind "kernel", compositions in fovea/kernels, or registered ones.
+---fv.kernel(name, options) -> kernel
+---kernel functions: k(x, y) is their Gram matrix
+---x (..., n, d), y (..., m, d) -> (..., n, m). y may be left out: the Gram matrix of x with
+---itself, exactly symmetric, for half the work. x and y are f32 or f64; results have gradients
+---with respect to both. k:diag(x) -> (..., n) is the diagonal alone.
+---Kernels can be combined: k1 + k2, k1 * k2, 3 * k, k + 1 (a constant) and k^2 are kernels
+---again, positive semidefinite if their parts are. fv.kernel("user", {f=}) takes a function of
+---your own, fv.kernel.register an entry. k.formula says what a kernel is made of, k.caps.nonneg
+---that no entry is negative. Cost: k:cost{n=, m=, d=}.
+---What is built on kernels: fv.nystroem, fv.krr, fv.spectrum.
+---Example: k = fv.kernel("matern", {nu=1.5, scale=2}) + 0.1 * fv.kernel("polynomial"); k(x, y)
 ---@class fovea.registry.kernel
 ---@field names fun(): string[]
 ---@field entry fun(name: string): table
 ---@field help fun(name?: string)
 ---@field register fun(entry: table)
----@overload fun(name: "arccos"|"dual"|"gaussian"|"laplacian"|"matern"|"polynomial"|"softmax", options?: table): any
+---@overload fun(name: "arccos"|"constant"|"dual"|"gaussian"|"laplacian"|"matern"|"polynomial"|"product"|"scaled"|"softmax"|"sum"|"user", options?: table): any
 fovea.kernel = {}
 
 ---fv.map(name, options) -> map

@@ -97,8 +97,8 @@ local function call(self, ...) return self.call(self, ...) end
 
 --- Gives the table 'object' the face every made thing has: kind, name, doc,
 --- ref, caps, options (the values), spec (their declarations), entry, cost; callable
---- and printable.
-local function face(object, entry, values, spec)
+--- and printable.  'more' are further metamethods.
+local function face(object, entry, values, spec, more)
   object.kind, object.name, object.doc, object.ref = entry.kind, entry.name, entry.doc, entry.ref or ""
   object.caps, object.options = object.caps or entry.caps, values
   object.entry, object.spec = entry, spec
@@ -110,15 +110,18 @@ local function face(object, entry, values, spec)
     end
     return cost(self, sizes)
   end
-  return setmetatable(object, { __index = missing, __tostring = tostring_, __call = object.call and call,
-                                __name = "fovea." .. entry.kind })
+  local meta = { __index = missing, __tostring = tostring_, __call = object.call and call,
+                 __name = "fovea." .. entry.kind }
+  for name, f in pairs(more or {}) do meta[name] = f end
+  return setmetatable(object, meta)
 end
 
 --- A factory.  def.kind is the word users see, def.folder the package of its entries.
 --- Optional: def.extra, a set of further fields entries may have; def.common, options
 --- all entries share; def.source(), entries that come from elsewhere;
---- def.prepare(values, name, level), before build; def.finish(object, entry), after;
---- def.members(entry), what kind.name is for the name of an entry; def.usage, how help
+--- def.prepare(values, name, level), before build; def.finish(object, entry, values), after;
+--- def.meta, further metamethods of what is made; def.members(entry), what kind.name is for
+--- the name of an entry; def.usage, how help
 --- writes a use, with %s for the name and for the options: 'fv.nn.%s%s'.
 function registry.new(def)
   local common = options.declare(def.common or {}, def.kind, 2)
@@ -203,8 +206,8 @@ function registry.new(def)
       error(("%s '%s': its build returned nothing"):format(entry.kind, entry.name), level)
     end
     if type(object) ~= "table" or getmetatable(object) then return object end
-    if def.finish then def.finish(object, entry) end
-    return face(object, entry, values, spec)
+    if def.finish then def.finish(object, entry, values) end
+    return face(object, entry, values, spec, def.meta)
   end
 
   registry.all[#registry.all + 1] = self
