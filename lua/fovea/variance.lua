@@ -78,9 +78,10 @@ local function instances(o, x, y)
   local list = {}
   for _, method in ipairs(draws.methods(o.map)) do
     local by = fv.map.entry(method[1]).options.by
-    for _, s in ipairs(method.sampler and { method.sampler } or by.sampler and samplers(o.sampler) or { false }) do
-      for _, M in ipairs(by.features and draws.numbers("features", o.features, 1, 2 ^ 24,
-        true) or { false }) do
+    local how = method.sampler and { method.sampler } or by.sampler and samplers(o.sampler) or { false }
+    local sizes = by.features and draws.numbers("features", o.features, 1, 2 ^ 24, true) or { false }
+    for _, s in ipairs(how) do
+      for _, M in ipairs(sizes) do
         local raw = x:size(-1) ^ 0.25
         local phi = draws.make(method, s or nil, M or nil, x:size(-1), o.seed, x * raw, y * raw)
         local words = {}
