@@ -10,7 +10,21 @@
 --- info.form ("token": sums along the sequence in its order; "sum": all keys first) and
 --- info.chunk, the tokens taken at once. op:cost{n=, ..., heads=} tells the same beforehand. attend:state{n=,d=,e=}
 --- counts the numbers a head keeps to go on token by token: keys and values, or a sum.
+---
+--- Methods with random features take {errors=true}: from the one draw, at about the cost of
+--- another call in f64 (causal: O(n M e) memory traffic), info has
+---   se (..., n, e)      standard error of every output, over draws
+---   ess (..., n)        effective number of draws behind a row; the errors hold from 25 on
+---   den_min             least normaliser over the sum of the sizes of its terms: 1 for positive
+---                       features, near 0 or below it where a row means nothing
+---   negative_rows       share of normalisers <= 0
+---   eps_share           share of features within 10 eps, for maps that add one
+---   error_unit, draw    what was taken as independent ("block", "projection"); which draw it was
+---   warn                what is wrong with this, as text, or nil
+--- and {skill=true}: info.skill, 1 - MSE / MSE of averaging against exact attention, which is
+--- computed for it, and info.skill_rows (..., n).
 
+local fv = require "fovea"
 local options = require "fovea.options"
 
 local function text(x) return "(" .. table.concat({ x:shape() }, ",") .. ")" end
@@ -48,10 +62,19 @@ local function finish(object, entry)
     if c.causal and entry.acausal then
       error(("%s: option 'causal': no causal form: %s"):format(entry.name, entry.acausal), 2)
     end
+    local errors, skill = c.errors, c.skill
+    c.errors, c.skill = nil, nil                -- told from the outside; no operator's options
     local o, info, bill = attend(q, k, v, c)
     local n, e = q:size(-2), v:size(-1)
     bill = bill or object:cost { n = n, m = k:size(-2), d = q:size(-1), e = e, causal = c.causal }
     info.method, info.flops = entry.name, n * e == 0 and 0 or o:numel() // (n * e) * bill.flops
+    if errors or skill then
+      fv.no_grad(function()
+        local bars = require "fovea.error_bars"
+        if errors then bars.fill(entry.name, info, object.map(q:size(-1)), q, k, v, c) end
+        if skill then bars.skill(info, o, q, k, v, c) end
+      end)
+    end
     return o, info
   end
 end

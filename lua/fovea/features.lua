@@ -10,6 +10,12 @@ features.call = {
   { "key_length", "integer|tensor", nil, "number of valid keys" }
 }
 
+--- With what is known about the error of a random draw; the object then has map(d).
+features.random_call = table.move({
+  { "errors", "boolean", false, "fill info.se, ess, den_min, negative_rows, warn: see fv.attention" },
+  { "skill", "boolean", false, "fill info.skill against exact attention, computed for it" }
+}, 1, 2, #features.call + 1, table.move(features.call, 1, #features.call, 1, {}))
+
 --- A function of d that gives the map called 'name' for inputs of that width; 'opt'
 --- holds its options among others.
 function features.maker(name, opt)

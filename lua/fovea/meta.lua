@@ -2399,6 +2399,18 @@ function fovea.trig_features(x, w, options) end
 ---info.form ("token": sums along the sequence in its order; "sum": all keys first) and
 ---info.chunk, the tokens taken at once. op:cost{n=, ..., heads=} tells the same beforehand. attend:state{n=,d=,e=}
 ---counts the numbers a head keeps to go on token by token: keys and values, or a sum.
+---Methods with random features take {errors=true}: from the one draw, at about the cost of
+---another call in f64 (causal: O(n M e) memory traffic), info has
+---  se (..., n, e)      standard error of every output, over draws
+---  ess (..., n)        effective number of draws behind a row; the errors hold from 25 on
+---  den_min             least normaliser over the sum of the sizes of its terms: 1 for positive
+---                      features, near 0 or below it where a row means nothing
+---  negative_rows       share of normalisers <= 0
+---  eps_share           share of features within 10 eps, for maps that add one
+---  error_unit, draw    what was taken as independent ("block", "projection"); which draw it was
+---  warn                what is wrong with this, as text, or nil
+---and {skill=true}: info.skill, 1 - MSE / MSE of averaging against exact attention, which is
+---computed for it, and info.skill_rows (..., n).
 ---@class fovea.registry.attention
 ---@field names fun(): string[]
 ---@field entry fun(name: string): table

@@ -23,11 +23,12 @@ return {
   ref = "Choromanski et al. 2021, arXiv:2009.14794",
   caps = "causal grouped linear_in_v order_equivariant",
   extend = function() return fv.map.entry("favor").options end,
-  call = features.call,
+  call = features.random_call,
   example = 'o = fv.attention("favor", {features=256, estimator="hyperbolic", seed=1})(q, k, v)',
   build = function(opt)
     local pick = features.maker("favor", opt)
     return {
+      map = pick,
       attend = function(q, k, v, c)
         local phi = pick(q:size(-1))
         local o

@@ -38,11 +38,12 @@ return {
     local map = given.map or "elu1"
     return type(map) == "string" and fv.map.entry(map).options or {}
   end,
-  call = features.call,
+  call = features.random_call,
   example = 'o = fv.attention("linear", {map="dpfp", nu=3, guard=1e-6})(q, k, v, {causal=true})',
   build = function(opt)
     local pick = type(opt.map) == "string" and features.maker(opt.map, opt) or function() return opt.map end
     return {
+      map = pick,
       attend = function(q, k, v, c)
         local phi = pick(q:size(-1))
         local fused = plain_elu(phi, q:size(-1))
