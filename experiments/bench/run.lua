@@ -10,7 +10,8 @@ local present = require "present"
 local process = require "process"
 local progress = require "fovea.progress"
 
-local families = { "exact", "favor", "linear", "delta", "nystrom", "features", "sampling", "elementwise", "process" }
+local families = { "exact", "favor", "linear", "delta", "nystrom", "features", "sampling", "elementwise",
+                   "training", "process" }
 
 local function cases()
   local list = {}

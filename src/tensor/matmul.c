@@ -24,8 +24,8 @@
 enum { MAXTILES = 32, MINCOLS = 128, MINROWS = 64, MINDEPTH = 1024 };
 
 /* Panels pay from this many rows and terms on, a packed left operand from this
- * many panels. */
-enum { PANELROWS = 96, PANELDEPTH = 32, PACKPANELS = 5 };
+ * many panels: later where its columns are contiguous, which share no sets. */
+enum { PANELROWS = 96, PANELDEPTH = 32, PACKPANELS = 5, PACKCOLUMNS = 17 };
 
 FOV_BUILDS(fov_Panel, fov_panel);
 static const fov_Panel *const panels[2][FOV_NISA] = FOV_BUILD_LIST(fov_panel);
@@ -315,7 +315,8 @@ fov_Status fov_matmul (const fov_Tensor *A, const fov_Tensor *B, const fov_Tenso
   if (J.panel) {
     J.A.t = a, J.B.t = b;
     J.padded = ceil_div(J.m, J.panel->rows) * J.panel->rows;
-    if (J.n > (PACKPANELS - 1) * J.panel->width) {
+    const ptrdiff_t few = (a.stride[J.nb] == 1 ? PACKCOLUMNS : PACKPANELS) - 1;
+    if (J.n > few * J.panel->width) {
       J.left = fov_scratch((size_t)(J.batch * J.padded * J.k), fov_type_size(c.type));
       if (!J.left) return FOV_NOMEM;
       s = fov_parallel(J.batch * ceil_div(J.m, PACKROWS), pack_left, &J);
