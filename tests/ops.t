@@ -1,7 +1,8 @@
 -- Facts every operator must satisfy, checked from its descriptor alone.
 -- A new operator is covered here the moment its file exists.  Inputs are drawn
 -- by their names' meaning: g is a log gate (<= 0), beta a rate in (0,1),
--- key_length a count of keys; everything else is uniform in (-1,1).
+-- key_length a count of keys, from and to are different columns; everything else
+-- is uniform in (-1,1).  The letter p is a power of two.
 
 local fv = require "fovea"
 local tap = require "tap"
@@ -9,7 +10,7 @@ local tap = require "tap"
 local only = arg and arg[1]   -- build/fovea tests/ops.t NAME tests one
 
 local function size_of(letter, n)   -- distinct, odd ones included
-  return n and n[letter] or 2 + (letter:byte() * 7) % 6
+  return n and n[letter] or letter == "p" and 8 or 2 + (letter:byte() * 7) % 6
 end
 
 local function core_shape(a, sizes, full)
@@ -31,6 +32,7 @@ local function draw(a, batch, sizes, dtype, seed, full)
   if a.dtype == "i64" then
     local lo, hi = 0, size_of("m", sizes)
     if a.name == "labels" then lo, hi = 1, math.max(1, size_of("c", sizes)) end
+    if a.name == "from" then lo, hi = 1, 1 elseif a.name == "to" then lo, hi = 2, 2 end
     local x = rng:integers(lo, hi, s)
     return #s == 0 and fv.tensor(rng:integers(lo, hi), { dtype = "i64" }) or x
   end

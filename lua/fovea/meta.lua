@@ -2219,6 +2219,15 @@ function fovea.favor_attention(q, k, v, w, options) end
 ---@return fovea.tensor s_n (..., d,e)
 function fovea.fwm_rule(q, k, v, options) end
 
+---The fast Walsh-Hadamard transform of each row; f is the next power of two from d,
+---and rows are padded with zeros to it. Rows of H in Sylvester's order. With normalize
+---H is orthogonal and its own inverse. O(n f log f).
+---Fino & Algazi 1976, "Unified matrix treatment of the fast Walsh-Hadamard transform"
+---@param x fovea.tensor (..., n,d)
+---@param options? { normalize?: boolean }
+---@return fovea.tensor y (..., n,f)
+function fovea.hadamard(x, options) end
+
 ---Positive random features in pairs exp(w.x), exp(-w.x); f = 2m.
 ---E[phi(x).phi(y)] = exp(x.y) for rows of w ~ N(0,I), never negative. Relative
 ---variance of one product: 2 sinh(|x+y|^2 / 2)^2 / m, less than 2m plain positive
@@ -2343,6 +2352,16 @@ function fovea.rms_norm(x, options) end
 ---@return fovea.tensor y (..., n,d)
 function fovea.rotary(x, options) end
 
+---Givens rotations of the coordinates (from, to) of each row, one after the other, by angles
+---in radians. y = x G' for the orthogonal product G of r rotations, in O(n r) without G.
+---Kac 1956, "Foundations of kinetic theory"; Choromanski et al. 2021, arXiv:2009.14794
+---@param x fovea.tensor (..., n,d)
+---@param angle fovea.tensor (..., r)
+---@param from fovea.tensor (..., r)
+---@param to fovea.tensor (..., r)
+---@return fovea.tensor y (..., n,d)
+function fovea.rotate(x, angle, from, to) end
+
 ---A causal convolution of k taps along the tokens, each channel by itself; with silu, its silu.
 ---y_t = sum_j w_j o x_{t-j} (+ bias), w_0 (the first row of w) meeting the present token.
 ---Dao & Gu 2024, arXiv:2405.21060
@@ -2375,6 +2394,17 @@ function fovea.silu_mul(a, b) end
 ---@return fovea.tensor o (..., n,e)
 ---@return fovea.tensor lse (..., n)
 function fovea.softmax_attention(q, k, v, options) end
+
+---Projections by products of Hadamard matrices and diagonals, W never formed:
+---u_b = sqrt(p) (H D_b1) .. (H D_bt) x for the t diagonals s_b of each block b, H normalised,
+---p a power of two; x is padded with zeros from d to p. With signs for s and t = 3, structured
+---orthogonal random features (SORF). m = b p, or the first 'rows' of them. O(n m t log p).
+---Yu et al. 2016, arXiv:1610.09072
+---@param x fovea.tensor (..., n,d)
+---@param s fovea.tensor (..., b,t,p)
+---@param options? { rows?: integer }
+---@return fovea.tensor u (..., n,m)
+function fovea.sorf_project(x, s, options) end
 
 ---Sine and cosine random features; f = 2m.
 ---E[phi(x).phi(y)] = exp(x.y) for rows of w ~ N(0,I) (kernel=gaussian:
@@ -2677,7 +2707,7 @@ fovea.rule = {}
 ---@field entry fun(name: string): table
 ---@field help fun(name?: string)
 ---@field register fun(entry: table)
----@overload fun(name: "iid"|"orthogonal", options?: table): any
+---@overload fun(name: "antithetic"|"fastfood"|"givens"|"halton"|"iid"|"moment_matching"|"orthogonal"|"simplex"|"simplex_plus"|"sobol"|"sorf", options?: table): any
 fovea.sample = {}
 
 ---fv.schedule(name, {lr=, steps=, warmup=}) -> function(step) -> lr

@@ -14,7 +14,8 @@ function projection.options(more)
       'how W is drawn, see fv.sample.names(); {"orthogonal", norms="sqrt_d"} with its options' },
     { "seed", "integer", 1, 'W comes from fv.rng(seed):stream("projection"): same seed, same W' },
     { "draw", "integer", 0, 'named draw i > 0 of the seed, from the stream "projection:i"', lo = 0 },
-    { "redraw", "string|integer", "fixed", "which draw phi:at(step) is: 0, the step, or step // k for a number k",
+    { "redraw", "string|integer", "fixed",
+      "which draw phi:at(step) is: 0, the step, or step // k for a number k",
       choices = { "fixed", "per_call" }, lo = 1 },
     { "projection", "tensor", nil,
       "W (m, d) itself, or (..., m, d): one for each head, say; may require a gradient" },
@@ -33,7 +34,7 @@ local function sampler(name, given)
   local opt = {}
   for key, value in pairs(given) do opt[key] = value end
   if type(opt[1]) ~= "string" then
-    error(name .. ": option 'sampler': expected a name or {name, option = ...}, got a table without a name", 0)
+    error(name .. ": option 'sampler': expected a name or {name, option = ...}, got a table without one", 0)
   end
   return table.remove(opt, 1), opt
 end

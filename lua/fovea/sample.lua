@@ -35,6 +35,7 @@ end
 
 return registry.new {
   kind = "sampler", folder = "fovea.samplers", common = common, prepare = draws,
+  extra = { structured = "function" },    -- structured(opt) -> x (n, d) -> x W' without forming W
   source = function()
     return registry.descriptors("sampler", function(op)
       return function(opt) return op(opt) end

@@ -21,6 +21,7 @@
 
 #include "tensor/simd.h"
 
+enum { NORMS, SIGNS };
 enum { PANEL = 32, NV = PANEL * (int)sizeof(double) / FOV_VBYTES, ALONE = 128 };
 
 typedef double dvec __attribute__((vector_size(FOV_VBYTES)));
@@ -29,6 +30,7 @@ typedef double udvec __attribute__((vector_size(FOV_VBYTES), aligned(sizeof(doub
 typedef struct Block {
   ptrdiff_t d, r;              /* r rows of it are wanted */
   double *V, *b, *s, *norm;    /* v_i at V + start(i); 0-based from here on */
+  bool lapack;
   real *w;
 } Block;
 
@@ -44,7 +46,7 @@ static fov_Status panel (void *arg, ptrdiff_t p) {
   double *P = fov_scratch((size_t)d, PANEL * sizeof *P);
   if (!P) return FOV_NOMEM;
   memset(P, 0, (size_t)d * PANEL * sizeof *P);
-  for (ptrdiff_t j = j0; j < j1; j++) P[j * PANEL + j - j0] = -k->s[j];
+  for (ptrdiff_t j = j0; j < j1; j++) P[j * PANEL + j - j0] = k->lapack ? 1 : -k->s[j];
 
   dvec t[NV], next[NV];
   const double *v = k->V + start(d, j1 - 1);
@@ -114,7 +116,8 @@ static fov_Status chi (const Block *k, fov_Stream *s, fov_Stream *t) {
 static fov_Status block (void *arg, ptrdiff_t i) {
   const fov_Call *c = arg;
   ptrdiff_t d = fov_dim(c, 'd'), r = fov_dim(c, 'm') - i * d;
-  Block k = { .d = d, .r = r < d ? r : d, .w = (real *)c->out[0].x + i * d * d };
+  Block k = { .d = d, .r = r < d ? r : d, .lapack = c->opt[SIGNS] != 0,
+              .w = (real *)c->out[0].x + i * d * d };
   /* Three stretches of the stream (two draws a position), as long as a full
    * block needs, so that what is drawn does not depend on m. */
   ptrdiff_t nv = (start(d, d) + 1) / 2, nu = (d * (d / 2) + 1) / 2, nz = (d + 1) / 2;
@@ -129,7 +132,7 @@ static fov_Status block (void *arg, ptrdiff_t i) {
   k.s = k.b + k.r;
   k.norm = k.s + k.r;
   fov_Status status = reflectors(&k, &s);
-  if (status == FOV_OK && c->opt[0] == 0) status = chi(&k, &t, &z);
+  if (status == FOV_OK && c->opt[NORMS] == 0) status = chi(&k, &t, &z);
   else for (ptrdiff_t j = 0; j < k.r; j++) k.norm[j] = sqrt((double)d);
   ptrdiff_t panels = (k.r + PANEL - 1) / PANEL;
   if (status != FOV_OK || d >= ALONE)
@@ -162,7 +165,9 @@ const fov_Op FOV_OP(orthogonal) = {
   .caps = "unbiased orthogonal",
   .opt = {
     { .name = "norms", .kind = 'e', .def = 0, .words = "chi|sqrt_d",
-      .doc = "row norms: chi_d draws (unbiased for exp), or all sqrt(d) (the regularised kernel)" }
+      .doc = "row norms: chi_d draws (unbiased for exp), or all sqrt(d) (the regularised kernel)" },
+    { .name = "signs", .kind = 'e', .def = 0, .words = "haar|lapack",
+      .doc = "lapack: columns of Q as a QR leaves them, whose first entries are not symmetric about 0" }
   },
   .fwd = fwd,
   .cost = cost
