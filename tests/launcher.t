@@ -41,6 +41,15 @@ text = sh(exe .. " " .. dir .. "/missing.lua")
 tap.ok(text:find "^fovea: cannot open", "a missing script is one clear error", "%s", text)
 text = sh(exe .. " run " .. dir)
 tap.ok(text:find "no experiment at" and not text:find "traceback", "a missing experiment too", "%s", text)
+text = sh(exe .. [[ -e 'local live, most = fv.zeros(8000000), 0
+local x, before = fv.ones(64, 64), collectgarbage "count"
+for i = 1, 3000 do
+  local y = x + x
+  most = math.max(most, collectgarbage "count" - before)
+end
+print(most)']])
+tap.ok((tonumber(text) or 1 / 0) < 4096, "beside a large tensor, dropped small ones do not pile up", "%s KiB", text)
+
 text = sh(exe .. " run experiments/kernel_comparison --drawz=3")
 tap.ok(text:find "unknown option '%-%-drawz=3'", "experiments refuse unknown options", "%s", text)
 

@@ -5,7 +5,11 @@
  * the cache, without malloc's merging and trimming (four classes per power of
  * two, at most IDLE bytes waiting).  From LARGE on, blocks come from the pool
  * of huge pages, because a page fault costs more than the arithmetic on the
- * page. */
+ * page.
+ *
+ * Blocks of one class in a row would begin at the same place of their pages:
+ * loads from one would wait for stores to another (addresses compare by 12
+ * bits).  STAGGER sets them apart. */
 #include "app/app.h"
 
 #include "base/base.h"
@@ -13,7 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SMALL = 512, LARGE = 1 << 18, CLASSES = 4 * 9 + 1, IDLE = 16 << 20 };
+enum { SMALL = 512, LARGE = 1 << 18, CLASSES = 4 * 9 + 1, IDLE = 16 << 20,
+       STAGGER = 3 * 64 };
 
 typedef struct Block { struct Block *next; } Block;
 
@@ -24,7 +29,7 @@ static size_t idle;
 static int class_of (size_t n, size_t *bytes) {
   int p = 63 - __builtin_clzl(n);
   size_t quarter = (size_t)1 << (p - 2), q = (n - ((size_t)1 << p) + quarter - 1) / quarter;
-  *bytes = ((size_t)1 << p) + q * quarter;
+  *bytes = ((size_t)1 << p) + q * quarter + (p >= 12 ? STAGGER : 0);
   return (p - 9) * 4 + (int)q;
 }
 

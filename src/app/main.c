@@ -2,6 +2,7 @@
 #include "app/app.h"
 
 #include "base/pool.h"
+#include "bind/bind.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -129,6 +130,7 @@ static int body (lua_State *L) {
   /* Loops drop temporaries young; an untouched megabyte keeps the collector
    * from running every few tensors while the heap is otherwise small. */
   lua_gc(L, LUA_GCGEN, 0, 0);
+  fov_gc_step = INT_MAX;
   lua_newuserdatauv(L, 1 << 20, 0);
   luaL_ref(L, LUA_REGISTRYINDEX);
   search(L);

@@ -41,6 +41,11 @@ void fov_methods (lua_State *L, int index, const char *group, const fov_Method *
  * overflows or memory runs out. */
 fov_Tensor *fov_newtensor (lua_State *L, fov_Type type, int ndim, const ptrdiff_t *shape);
 
+/* What LUA_GCSTEP is given after every so many bytes of new tensors: KiB of
+ * debt.  A generational collector that is to make a young collection of each
+ * step needs more debt than it can have had credit: INT_MAX. */
+extern int fov_gc_step;
+
 /* Pushes a view 'v' of the tensor at stack index 'owner'; v's elements must
  * lie inside the owner's. */
 fov_Tensor *fov_newview (lua_State *L, int owner, const fov_Tensor *v);

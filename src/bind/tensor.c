@@ -5,6 +5,10 @@
 
 #define ALIGN 64  /* elements start on a cache line */
 #define LARGE ((size_t)1 << 20)
+#define STEP ((size_t)1 << 18)  /* bytes of new tensors between two steps of the collector; */
+#define WIDE ((size_t)1 << 23)  /* large ones: every second, up to here */
+
+int fov_gc_step = STEP / 1024;
 
 static const char tag;  /* its address marks a tensor, and keys the metatable */
 
@@ -35,6 +39,19 @@ static fov_Tensor *box (lua_State *L, size_t extra) {
   return &b->t;
 }
 
+/* Lua waits until its heap has grown by a share; beside live tensors of many
+ * megabytes that leaves as many to dead ones, each on memory the caches have
+ * never seen.  A step for so many bytes has their blocks recycled while warm.
+ * After kernels that stream megabytes a step meets a cold heap and takes tens
+ * of microseconds: not for every result then. */
+static void collect (lua_State *L, size_t bytes) {
+  static _Thread_local size_t since;
+  since += bytes;
+  if (since < STEP || since < (bytes < WIDE / 2 ? 2 * bytes : WIDE)) return;
+  since = 0;
+  if (lua_gc(L, LUA_GCISRUNNING)) lua_gc(L, LUA_GCSTEP, fov_gc_step);
+}
+
 fov_Tensor *fov_newtensor (lua_State *L, fov_Type type, int ndim, const ptrdiff_t *shape) {
   size_t bytes;
   fov_Tensor v = fov_view(NULL, type, ndim, shape);
@@ -42,6 +59,7 @@ fov_Tensor *fov_newtensor (lua_State *L, fov_Type type, int ndim, const ptrdiff_
     fov_pushshape(L, &v);
     luaL_error(L, "tensor too large: %s %s", fov_type_name(type), lua_tostring(L, -1));
   }
+  collect(L, bytes);
   fov_Tensor *t = box(L, ALIGN + bytes);
   if (!t) {
     fov_pushshape(L, &v);
