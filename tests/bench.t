@@ -129,11 +129,16 @@ for _, what in ipairs { "flops", "exp", "cos", "copy" } do
   tap.ok(rate > 1e6 and rate < 1e15, "a rate of " .. what, "%g", rate)
 end
 if fv.info().isa_max == "v4" then
-  -- 16 lanes against 4, fused against not: a factor of 8 on a quiet machine
-  local now = fv.isa "v4"
-  local wide = fv.peak("flops", quick)
-  fv.isa "base"
-  tap.ok(wide > 2 * fv.peak("flops", quick), "wider vectors have more flops")
+  -- 16 lanes against 4, fused against not: a factor of 8, in one of the moments
+  -- at least in which other work leaves the machine to this
+  local now, wider, round = fv.isa(), false, 0
+  repeat
+    fv.isa "v4"
+    local wide = fv.peak("flops", quick)
+    fv.isa "base"
+    wider, round = wide > 2 * fv.peak("flops", quick), round + 1
+  until wider or round == 100
+  tap.ok(wider, "wider vectors have more flops")
   fv.isa(now)
 end
 tap.raises("invalid option 'flop'", "rates have names", fv.peak, "flop")
