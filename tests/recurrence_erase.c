@@ -68,6 +68,28 @@ static void gradients (Shape h) {
   ok(worst < 1e-7, "%s: gradients are those of the definition (off by %.1e)", name(h), worst);
 }
 
+/* What the forward pass may keep for the backward pass changes nothing. */
+static void keeping (Shape h) {
+  double worst = 0;
+  for (int form = 0; form < 3; form++) {
+    Problem p = problem(FOV_F64, 300, 20, 7, h);
+    seeds(&p);
+    p.opt[1] = form;
+    p.c.out[2] = fresh(FOV_F64, 2, 300, 7);
+    run(&p, p.op->fwd), run(&p, p.op->bwd);
+    double *want[MOST];
+    for (int i = 0; i < MOST; i++) want[i] = p.c.in[i].x ? copy(&p.c.din[i]) : NULL;
+    free(p.c.out[2].x), p.c.out[2].x = NULL;
+    run(&p, p.op->bwd);
+    for (int i = 0; i < MOST; i++) {
+      if (want[i]) worst = worse(worst, relative(&p.c.din[i], want[i]));
+      free(want[i]);
+    }
+    leave(&p);
+  }
+  ok(worst < 1e-12, "%s: gradients with the reads kept or computed again (off by %.1e)", name(h), worst);
+}
+
 /* A problem with tokens [from, to) of 'p', its state and gradients its own. */
 static Problem part (const Problem *p, ptrdiff_t from, ptrdiff_t to) {
   Problem x = { .op = p->op, .type = p->type, .n = to - from, .d = p->d, .e = p->e, .heads = 1 };
@@ -313,6 +335,7 @@ int main (void) {
   for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
     sizes_and_forms(shapes[i]);
     gradients(shapes[i]);
+    keeping(shapes[i]);
     zero_gates(shapes[i]);
     equal_gates(shapes[i]);
     bits(shapes[i]);

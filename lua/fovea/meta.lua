@@ -2159,6 +2159,7 @@ function fovea.dpfp(x, options) end
 ---@param options? { g?: fovea.tensor|number, s?: fovea.tensor|number, chunk?: integer, form?: "auto"|"chunk"|"token" }
 ---@return fovea.tensor o (..., n,e)
 ---@return fovea.tensor s_n (..., d,e)
+---@return fovea.tensor u (..., w,e)
 function fovea.dplr_rule(q, k, v, a, b, options) end
 
 ---The feature map elu(x) + 1: x + 1 for x > 0, exp(x) otherwise.
@@ -2181,6 +2182,7 @@ function fovea.elu1(x) end
 ---@param options? { p?: fovea.tensor|number, beta?: fovea.tensor|number, g?: fovea.tensor|number, s?: fovea.tensor|number, chunk?: integer, form?: "auto"|"chunk"|"token" }
 ---@return fovea.tensor o (..., n,e)
 ---@return fovea.tensor s_n (..., d,e)
+---@return fovea.tensor u (..., w,e)
 function fovea.erase_write_rule(q, k, v, options) end
 
 ---FAVOR+: softmax attention estimated by positive random features, in linear time.

@@ -25,6 +25,7 @@
  * window of 2(d+e). */
 #include "ops/op.h"
 #include "tensor/chunked.h"
+#include "tensor/gates.h"
 #include "tensor/tile.h"
 
 enum { EXCLUSIVE, CHUNK, FORM };
@@ -60,15 +61,9 @@ static fov_Status sizes (fov_Call *c) {
 }
 
 static fov_Status check (const fov_Call *c) {
-  const real *g = c->in[G].x;
   if (c->in[U].x && c->opt[EXCLUSIVE] == 0)
     return fov_fail(FOV_VALUE, "u: the bonus belongs to the exclusive read, set exclusive = true");
-  const ptrdiff_t count = g ? fov_numel(&c->in[G]) : 0, side = c->in[G].ndim == 1 ? 1 : fov_dim(c, 'd');
-  for (ptrdiff_t i = 0; i < count; i++)
-    if (g[i] > 0)
-      return fov_fail(FOV_VALUE, "g: log gates must be <= 0, got %g at token %td", (double)g[i],
-                      i / side + 1);
-  return FOV_OK;
+  return gates_check(&c->in[G]);
 }
 
 /* a := e^g of tokens [t, t + n), and a last row of ones. */

@@ -10,43 +10,36 @@
  *   dS_t += q_t dO_t' before,   dY_t = dS_t' b_t,   dv_t = dS_t' k_t
  *   dS_{t-1} = D_t dS_t + a_t dY_t'
  *   dq_t = S_t dO_t,  da_t = S_{t-1} dY_t,  dk_t = dS_t v_t,  db_t = dS_t y_t
- * and dg by sweep_back.h.
+ * and dg by sweep_back.h.  y is kept, u(n,e), up to the length that sweep_call.h
+ * says; beyond it is computed again in one pass.
  *
- * Time 8 n d e flops forward, 30 n d e backward; scratch d e + O(d) forward,
+ * Time 8 n d e flops forward, 24 n d e backward or 30 with that pass; scratch d e + O(d) forward,
  * 2 n e + n d + 2 n d e / 256 at most backward. */
 #include "ops/op.h"
 
 #define NS 2                                 /* write streams */
-#include "tensor/sweep_back.h"
+#include "tensor/sweep_call.h"
 
 enum { Q, K, V, A, B, G, S };
-enum { CHUNK, FORM };
+static const int at[INPUTS] = { Q, K, V, A, B, -1, G, S };
 
-static fov_Rule rule (const fov_Call *c) {
-  fov_Rule r = {
-    .n = fov_dim(c, 'n'), .d = fov_dim(c, 'd'), .e = fov_dim(c, 'e'), .heads = c->heads,
-    .q = c->in[Q].x, .k = c->in[K].x, .v = c->in[V].x, .p = c->in[A].x, .b = c->in[B].x,
-    .g = c->in[G].x, .s = c->in[S].x
-  };
-  r.gate = rule_gate(&c->in[G]);
-  r.T = rule_block(c->opt[FORM], c->opt[CHUNK], r.n);
-  return r;
+static fov_Rule rule (const fov_Call *c) { return rule_open(at, c->in, c->opt, c->heads); }
+
+static fov_Status sizes (fov_Call *c) {
+  c->dim['w' - 'a'] = rule_kept(fov_dim(c, 'n'));
+  return FOV_OK;
 }
 
-static fov_Status check (const fov_Call *c) { return rule_check(&c->in[G]); }
+static fov_Status check (const fov_Call *c) { return gates_check(&c->in[G]); }
 
 static fov_Status fwd (fov_Call *c) {
   fov_Rule r = rule(c);
-  r.o = c->out[0].x, r.sn = c->out[1].x;
-  return forward(&r);
+  return rule_forward(&r, c->out);
 }
 
 static fov_Status bwd (fov_Call *c) {
   fov_Rule r = rule(c);
-  r.dO = c->dout[0].x, r.dsn = c->dout[1].x;
-  r.dq = c->din[Q].x, r.dk = c->din[K].x, r.dv = c->din[V].x, r.dp = c->din[A].x;
-  r.db = c->din[B].x, r.dg = c->din[G].x, r.ds = c->din[S].x;
-  return backward(&r);
+  return rule_backward(&r, at, c->out, c->dout, c->din);
 }
 
 static void cost (const fov_Call *c, fov_Cost *w) {
@@ -55,14 +48,14 @@ static void cost (const fov_Call *c, fov_Cost *w) {
   w->flops = 8 * n * d * e;
   w->bytes = (n * (4 * d + 2 * e) + d * e) * (double)sizeof(real);
   w->exps = 0;
-  w->chunk = rule_block(c->opt[FORM], c->opt[CHUNK], fov_dim(c, 'n'));
+  w->chunk = rule_block(c->opt[RULE_FORM], c->opt[RULE_CHUNK], fov_dim(c, 'n'));
   w->form = w->chunk > 1 ? "chunk" : "token";
   if (c->in[G].x) w->exps = c->in[G].ndim == 1 ? n : n * d;
 }
 
 const fov_Op FOV_OP(dplr_rule) = {
   .name = "dplr_rule",
-  .sig = "q(n,d) k(n,d) v(n,e) a(n,d) b(n,d) g?(n[d]) s?(d,e) -> o(n,e) s_n(d,e)",
+  .sig = "q(n,d) k(n,d) v(n,e) a(n,d) b(n,d) g?(n[d]) s?(d,e) -> o(n,e) s_n(d,e) | u(w,e)",
   .doc = "Fast-weight memory with a diagonal-plus-rank-one transition (RWKV-7 and others).\n"
          "S_t = (e^g + b a') S_{t-1} + k v';  o_t = S_t' q_t: a reads the state its own gate has\n"
          "not touched, q the state after the write.  The first state s is 0 when not given.\n"
@@ -78,5 +71,5 @@ const fov_Op FOV_OP(dplr_rule) = {
     { "form", 'e', 0, 0, 0, "token: one at a time; chunk: several, by a triangular system",
       "auto|chunk|token" }
   },
-  .check = check, .fwd = fwd, .bwd = bwd, .cost = cost
+  .sizes = sizes, .check = check, .fwd = fwd, .bwd = bwd, .cost = cost
 };

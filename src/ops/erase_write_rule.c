@@ -12,46 +12,36 @@
  *   dS_{t-1} = D_t (dS_t - p_t dv_t')
  *   dq_t = S_t dO_t,  dp_t = -(D_t S_{t-1}) dv_t,  dk_t = dS_t u_t
  *   dbeta_t = dU_t . (v_t - S' p_t)
- * and dg by sweep_back.h.  Nothing of the forward pass is kept: the writes are
- * computed again in one pass.
+ * and dg by sweep_back.h.  v - S'p is kept, u(n,e), up to the length that
+ * sweep_call.h says; beyond it is computed again in one pass.
  *
- * Time 6 n d e flops forward, 22 n d e backward; scratch d e + O(d) forward,
+ * Time 6 n d e flops forward, 18 n d e backward or 22 with that pass; scratch d e + O(d) forward,
  * 2 n e + n d + 2 n d e / 256 at most backward. */
 #include "ops/op.h"
 
 #define NS 1                                 /* write streams */
-#include "tensor/sweep_back.h"
+#include "tensor/sweep_call.h"
 
 enum { Q, K, V, P, BETA, G, S };
-enum { CHUNK, FORM };
+static const int at[INPUTS] = { Q, K, V, P, -1, BETA, G, S };
 
-static fov_Rule rule (const fov_Call *c) {
-  fov_Rule r = {
-    .n = fov_dim(c, 'n'), .d = fov_dim(c, 'd'), .e = fov_dim(c, 'e'), .heads = c->heads,
-    .q = c->in[Q].x, .k = c->in[K].x, .v = c->in[V].x, .p = c->in[P].x,
-    .beta = c->in[BETA].x, .g = c->in[G].x, .s = c->in[S].x
-  };
-  r.gate = rule_gate(&c->in[G]);
-  r.T = rule_block(c->opt[FORM], c->opt[CHUNK], r.n);
-  r.p_is_k = !r.p;
-  if (!r.p) r.p = r.k;
-  return r;
+static fov_Rule rule (const fov_Call *c) { return rule_open(at, c->in, c->opt, c->heads); }
+
+static fov_Status sizes (fov_Call *c) {
+  c->dim['w' - 'a'] = rule_kept(fov_dim(c, 'n'));
+  return FOV_OK;
 }
 
-static fov_Status check (const fov_Call *c) { return rule_check(&c->in[G]); }
+static fov_Status check (const fov_Call *c) { return gates_check(&c->in[G]); }
 
 static fov_Status fwd (fov_Call *c) {
   fov_Rule r = rule(c);
-  r.o = c->out[0].x, r.sn = c->out[1].x;
-  return forward(&r);
+  return rule_forward(&r, c->out);
 }
 
 static fov_Status bwd (fov_Call *c) {
   fov_Rule r = rule(c);
-  r.dO = c->dout[0].x, r.dsn = c->dout[1].x;
-  r.dq = c->din[Q].x, r.dk = c->din[K].x, r.dv = c->din[V].x, r.dp = c->din[P].x;
-  r.dbeta = c->din[BETA].x, r.dg = c->din[G].x, r.ds = c->din[S].x;
-  return backward(&r);
+  return rule_backward(&r, at, c->out, c->dout, c->din);
 }
 
 static void cost (const fov_Call *c, fov_Cost *w) {
@@ -60,14 +50,14 @@ static void cost (const fov_Call *c, fov_Cost *w) {
   w->flops = 6 * n * d * e;
   w->bytes = (n * (2 * d + 2 * e) + d * e) * (double)sizeof(real);
   w->exps = 0;
-  w->chunk = rule_block(c->opt[FORM], c->opt[CHUNK], fov_dim(c, 'n'));
+  w->chunk = rule_block(c->opt[RULE_FORM], c->opt[RULE_CHUNK], fov_dim(c, 'n'));
   w->form = w->chunk > 1 ? "chunk" : "token";
   if (c->in[G].x) w->exps = c->in[G].ndim == 1 ? n : n * d;
 }
 
 const fov_Op FOV_OP(erase_write_rule) = {
   .name = "erase_write_rule",
-  .sig = "q(n,d) k(n,d) v(n,e) p?(n,d) beta?(n) g?(n[d]) s?(d,e) -> o(n,e) s_n(d,e)",
+  .sig = "q(n,d) k(n,d) v(n,e) p?(n,d) beta?(n) g?(n[d]) s?(d,e) -> o(n,e) s_n(d,e) | u(w,e)",
   .doc = "Fast-weight memory that erases what a key reads before it writes (delta rules).\n"
          "S <- e^g S;  S_t = S + k (beta (v - S'p))';  o_t = S_t' q_t.  p is k when not given,\n"
          "beta 1, the first state s 0.  g are log gates, one a token or one a row of S, each\n"
@@ -82,5 +72,5 @@ const fov_Op FOV_OP(erase_write_rule) = {
     { "form", 'e', 0, 0, 0, "token: one at a time; chunk: several, by a triangular system",
       "auto|chunk|token" }
   },
-  .check = check, .fwd = fwd, .bwd = bwd, .cost = cost
+  .sizes = sizes, .check = check, .fwd = fwd, .bwd = bwd, .cost = cost
 };

@@ -1,8 +1,8 @@
 /* sweep_back.h -- the gradients of a whole head, in three walks.
  *
  *   1 against time   gradients X of the solved writes along dS; dv; first dS
- *   2 with time      the writes again along S, and at once dq, dp along S';
- *                    dbeta
+ *   2 with time      dq, dp along S'; with it, unless they were kept, the
+ *                    writes again along S; dbeta
  *   3 against time   dk, db along dS'; dg
  *
  * The gate's gradient is a sum over later tokens, anchored every ANCHOR of them
@@ -48,13 +48,28 @@ static void gate_gradient (const fov_Rule *r, ptrdiff_t from, ptrdiff_t to, real
   }
 }
 
-/* dbeta of the tokens [from, to), and X from dL/du to dv = beta dL/du. */
+/* dbeta of the tokens [from, to), and X from dL/du to dv = beta dL/du, a seed added. */
 static void rate_gradient (fov_Rule *r, ptrdiff_t from, ptrdiff_t to) {
   const ptrdiff_t e = r->e;
-  for (ptrdiff_t t = from; t < to && r->beta; t++) {
+  for (ptrdiff_t t = from; NS == 1 && t < to && (r->beta || r->dvalue); t++) {
     real *X = r->X + t * e;
+    const real beta = r->beta ? r->beta[t] : 1;
     if (r->dbeta) r->dbeta[t] = dot(e, X, r->value + t * e);
-    for (ptrdiff_t j = 0; j < e; j++) X[j] *= r->beta[t];
+    for (ptrdiff_t j = 0; j < e; j++) X[j] *= beta;
+    for (ptrdiff_t j = 0; r->dvalue && j < e; j++) X[j] += r->dvalue[t * e + j];
+  }
+}
+
+/* to_j := sum_v S_j dS_j, from S' in the pieces of a walk along it. */
+static void anchors (const fov_Walk *v, const real *dS, real *to) {
+  for (ptrdiff_t i = 0; i < v->k; i++) {
+    const fov_Piece *p = &v->piece[i];
+    const ptrdiff_t e = p->r->e;
+    for (ptrdiff_t j = p->lo; j < p->hi; j++) {
+      real sum = 0;
+      for (ptrdiff_t c = 0; c < e; c++) sum += p->S[c * p->ld + j - p->lo] * dS[j * e + c];
+      to[j] = sum;
+    }
   }
 }
 
@@ -82,11 +97,12 @@ static fov_Status backward (fov_Rule *r) {
     if (!zero) return FOV_NOMEM;
     r->dO = memset(zero, 0, (size_t)(n * e) * sizeof *zero);
   }
-  if (!(r->value = room(n, e))) return FOV_NOMEM;
+  r->value = (real *)r->kept;
+  if (!r->value && !(r->value = room(n, e))) return FOV_NOMEM;
   if (!(r->X = NS == 1 && r->dv ? r->dv : room(n, e))) return FOV_NOMEM;
-  real *S = NULL, *dS = NULL, *anchor = NULL;
+  real *dS = NULL, *anchor = NULL;
   if (r->dg) {
-    if (!(S = room(d, e)) || !(dS = room(m * d, e)) || !(anchor = room(m, d))) return FOV_NOMEM;
+    if (!(dS = room(m * d, e)) || !(anchor = room(m, d))) return FOV_NOMEM;
     if (!r->dq && !(r->dq = room(n, d))) return FOV_NOMEM;
     if (!r->dk && !(r->dk = room(n, d))) return FOV_NOMEM;
     if (NS == 2 && !r->db && !(r->db = room(n, d))) return FOV_NOMEM;
@@ -103,18 +119,17 @@ static fov_Status backward (fov_Rule *r) {
   if (st == FOV_OK && r->ds) walk_state(&w, r->ds);
   fov_release(mark);
   const bool dual = r->dq || r->dk || r->dp || r->db;
-  if (st != FOV_OK || !(dual || r->dbeta || (r->beta && r->dv))) return st;
+  if (st != FOV_OK || !(dual || r->dbeta || ((r->beta || r->dvalue) && r->dv))) return st;
 
-  st = walk_open(r, VALUES, &w);
+  if (r->kept) rate_gradient(r, 0, n), r->scaled = true;
+  else st = walk_open(r, VALUES, &w);
   if (st == FOV_OK) st = walk_open(r, DUAL_FORWARD, &v);
   for (ptrdiff_t i = 0; i < m && st == FOV_OK; i++) {
     const ptrdiff_t from = i * ANCHOR, to = i == m - 1 ? n : from + ANCHOR;
-    st = walk(&w, from, to);
-    if (r->dg) walk_state(&w, S);
-    for (ptrdiff_t j = 0; j < d && r->dg; j++)
-      anchor[i * d + j] = dot(e, S + j * e, dS + (i * d + j) * e);
+    if (!r->kept) st = walk(&w, from, to);
     if (st == FOV_OK && dual) st = walk(&v, from, to);
-    rate_gradient(r, from, to);
+    if (r->dg) anchors(&v, dS + i * d * e, anchor + i * d);
+    if (!r->kept) rate_gradient(r, from, to);
   }
   fov_release(mark);
   r->scaled = true;

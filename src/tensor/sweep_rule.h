@@ -17,7 +17,9 @@ typedef struct fov_Rule {
   const real *dO, *dsn;                      /* backward; dsn may be NULL */
   real *dq, *dk, *dv, *dp, *db, *dbeta, *dg, *ds;    /* NULL: not wanted */
   bool p_is_k;
-  real *value, *X;                           /* scratch of the backward pass */
+  real *value;                               /* forward: kept if not NULL; backward: those in use */
+  const real *kept, *dvalue;                 /* backward: kept ones and their gradients, or NULL */
+  real *X;                                   /* scratch of the backward pass */
   bool scaled;                               /* X holds dv, no longer dL/du */
 } fov_Rule;
 
@@ -31,16 +33,6 @@ static int rule_gate (const fov_Tensor *g) {
 static int rule_block (double form, double chunk, ptrdiff_t n) {
   const bool few = form == 0 && chunk == 0 && n < TB;
   return form == 2 || few || (chunk > 0 && chunk < TB) ? 1 : TB;
-}
-
-static fov_Status rule_check (const fov_Tensor *g) {
-  const real *x = g->x;
-  const ptrdiff_t size = x ? fov_numel(g) : 0, each = g->ndim == 2 ? g->shape[1] : 1;
-  for (ptrdiff_t i = 0; i < size; i++)
-    if (x[i] > 0)
-      return fov_fail(FOV_VALUE, "g: log gates must be <= 0, got %g at token %td", (double)x[i],
-                      i / each + 1);
-  return FOV_OK;
 }
 
 enum { FORWARD, VALUES, REVERSE, DUAL_FORWARD, DUAL_REVERSE };
@@ -177,9 +169,10 @@ static void along_state (fov_Piece *p) {
   const ptrdiff_t lo = p->lo;
   fov_Sweep w = { .d = r->d, .cols = p->hi - lo, .ldv = r->e, .ldp = p->ld, .pend = p->pend };
   w.v = (back ? r->dO : r->v) + lo;
-  if (forth) w.o = r->o + lo;
+  if (forth) w.o = r->o + lo, w.value = r->value ? r->value + lo : NULL;
   else w.value = (back ? r->X : r->value) + lo;
   if (NS == 2 && back && r->dv) w.value2 = r->dv + lo;
+  if (back && r->dvalue) w.seed = r->dvalue + lo;
   run_segment(p->which, forth ? r->T : TB, r->gate, &w, &p->s, r->d, w.cols, p->S, p->ld);
 }
 
@@ -246,6 +239,7 @@ static fov_Status forward (fov_Rule *r) {
   if (r->d == 0 || r->e == 0 || r->n == 0) {
     for (ptrdiff_t i = 0; i < r->d * r->e; i++) r->sn[i] = r->s ? r->s[i] : 0;
     memset(r->o, 0, (size_t)(r->n * r->e) * sizeof *r->o);
+    if (r->value) memset(r->value, 0, (size_t)(r->n * r->e) * sizeof *r->value);
     return FOV_OK;
   }
   fov_Status st = walk_open(r, FORWARD, &w);

@@ -196,6 +196,7 @@ typedef struct fov_Sweep {
   ptrdiff_t d, cols, ldv, ldp;
   const real *v;                             /* v, or dL/do */
   real *o, *value, *value2;                  /* see the sweeps; NULL: not wanted */
+  const real *seed;                          /* reverse: dL/dvalue from elsewhere, or NULL */
   real *pend;                                /* (NS or 2) * TB rows of ldp */
 } fov_Sweep;
 
@@ -285,7 +286,8 @@ INLINE void forward_strip (const int T, const int NV, int gate, const bool wants
 }
 
 /* One block against time, 'prev' the block after it.  S is dL/dS, v is dL/do;
- * value: dL/du (NS = 1), dL/dy (NS = 2); value2: dL/dv (NS = 2). */
+ * value: dL/du (NS = 1), dL/dy (NS = 2); value2: dL/dv (NS = 2).  A seed joins
+ * dL/dy, or dL/dv = beta dL/du, which is then not all of it. */
 INLINE void reverse_strip (const int NV, int gate, const fov_Sweep *w,
                            const fov_Block *prev, const fov_Block *b, ptrdiff_t c,
                            real *S, ptrdiff_t ld, const real *const *ask) {
@@ -314,6 +316,15 @@ INLINE void reverse_strip (const int NV, int gate, const fov_Sweep *w,
         if (NS == 2) dv[l] = vfma(vset(b->with_k[PX(i, j)]), h[i * NV + l], dv[l]);
       }
       h[j * NV + l] = NS == 1 ? du[l] * vset(b->beta[j]) : du[l];
+    }
+    if (w->seed && j < b->rows) {
+      vec seed[NVEC];
+      lanes_in(1, NV, full, w->seed + (b->at + j) * w->ldv + c, w->ldv, 1, n, seed);
+      FOV_UNROLL
+      for (int l = 0; l < NV; l++) {
+        h[j * NV + l] += seed[l];
+        if (NS == 2) du[l] += seed[l];
+      }
     }
     if (j < b->rows) {
       lanes_out(NV, full, w->value + (b->at + j) * w->ldv + c, du, n);
