@@ -2672,6 +2672,25 @@ function fovea.op(options) end
 ---@overload fun(name: "adam"|"adamw"|"lion"|"muon"|"sgd", options?: table): any
 fovea.optim = {}
 
+---fv.plan{q=, k=, target=, budget=, ...} -> plan
+---which random features, how many, before any are drawn.
+---From the norms and products of sampled pairs of rows of q and k (..., n, d) predicts, by the
+---closed forms of fv.theory, the relative standard deviation of a weight exp(q.k / sqrt(d)) for
+---every map and sampler, and finds the fewest features M <= budget for which 'quantile' of the
+---pairs stay below 'target'. The choice is the one with the fewest; where none gets there, the
+---plan says so and what the best would reach.
+---  plan             prints a row for each map and sampler, and the sign rule: of two features
+---                   per projection, trig errs less exactly where q.k > 0, hyperbolic where q.k < 0
+---  plan.choice      its row, or nil;  plan.share: of pairs where trig wins;  plan.mean_z2
+---  plan:map(), plan:attention()     what was chosen; they raise where nothing was
+---  plan.shift       (d): subtracted from all keys it changes no softmax attention, and it makes
+---                   the mean of q + k vanish; shift=true plans for that, and attention() does it
+---  plan:save(path), plan:plot(path)
+---It predicts weights; outputs average them and err less. Cost O(nd) and a second at most.
+---Example: p = fv.plan{q=q, k=k, target=0.2}; print(p); o = p:attention()(q, k, v)
+---Source: arXiv:2009.14794, lemma 2
+function fovea.plan() end
+
 ---fv.rule(name, options)
 ---fast-weight update rules, the recurrent family of attention.
 ---rule = fv.rule("gated_delta")

@@ -12,12 +12,17 @@ local results = require "fovea.results"
 local study = {}
 
 local methods = {}
-local class = { __name = "fovea.study", __index = methods }
+local class = { __name = "fovea.study" }
 
+function class:__index(name)
+  local own = rawget(self, "own")
+  return own and own[name] or methods[name]
+end
+
+--- def.own: further methods of this study.
 function study.new(def)
   return setmetatable({ title = def.title, columns = def.columns, notes = def.notes or {},
-    figure = def.figure },
-                      class)
+                        figure = def.figure, own = def.own }, class)
 end
 
 function methods:add(row) self[#self + 1] = row end
