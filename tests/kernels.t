@@ -199,7 +199,8 @@ do
   tap.ok(k:cost(sizes).flops > 2 * g:cost(sizes).flops + p:cost(sizes).flops, "its cost includes theirs")
   fv.gradcheck(function(x, y) return k(x, y) end, { X:slice(1, 1, 3), Y })
   tap.near(g(X:unsqueeze(1):expand { 2, 12, 3 }, Y), fv.stack({ G, G }, 1), 0, "leading dimensions are batch")
-  tap.raises("expected a number from 0, got %-2", "a negative multiple is no kernel", function() return -2 * g end)
+  tap.raises("expected a number from 0, got %-2", "a negative multiple is no kernel",
+           function() return -2 * g end)
   tap.raises("expected kernels or numbers, got a string", "nor is a string", function() return g + "a" end)
   tap.raises("to the power of 1, 2, ..., got 0.5", "nor a root", function() return g ^ 0.5 end)
 end

@@ -8,8 +8,8 @@
 ---   phi:log(x, side?)      logarithms of the features (caps 'log_features'): cannot overflow
 ---   phi:kernel(x, y)       the Gram matrix (..., n, m) it estimates; phi.kernel is false where
 ---                          no closed form is known
----   phi:fit(q, k)          the map with statistics from these rows (caps 'fitted': unfitted
----                          ones raise when called); itself where there is nothing to fit
+---   phi:fit(q, k?)         the map with statistics from these rows (caps 'fitted': unfitted
+---                          ones raise when called; without k it is q); itself where there is nothing to fit
 ---   phi:redraw(i)          the map with draw i of its seed, itself where nothing is random
 ---   phi:at(step)           the draw that its option redraw gives to a step: see redraw
 --- Caps: unbiased (E phi(q).phi(k) over seeds is phi:kernel), exact (equal to it), biased,
@@ -74,6 +74,7 @@ local function at(self, step)
 end
 
 local function fit(self, q, k, ...)
+  if k == nil then k = q end
   tensor(self.name, "q", q, select("#", ...) > 0)
   tensor(self.name, "k", k)
   local statistics = rawget(self, "statistics")

@@ -2241,6 +2241,16 @@ function fovea.hadamard(x, options) end
 ---@return fovea.tensor phi (..., n,f)
 function fovea.hyperbolic_features(x, w, options) end
 
+---Approximate pseudoinverse: steps of z <- z (13 I - az (15 I - az (7 I - az))) / 4 from
+---a' / alpha, alpha the largest column sum times the largest row sum of |a| unless given.
+---Singular values below about sqrt(alpha 3.25^-iterations) are not inverted yet: the
+---number of steps acts as a ridge. A matrix of zeros gives NaN.
+---Xiong et al. 2021, arXiv:2102.03902; Razavi et al. 2014
+---@param a fovea.tensor (..., m,m)
+---@param options? { alpha?: fovea.tensor|number, iterations?: integer }
+---@return fovea.tensor z (..., m,m)
+function fovea.iterative_inverse(a, options) end
+
 ---Rows divided by their length; with silu the rows are those of x sigmoid(x).
 ---scale = (|u|^2 + eps)^(-1/2): with eps above 0 a row of zeros stays, with 0 it is NaN.
 ---Yang et al. 2024, arXiv:2406.06484
@@ -2544,6 +2554,22 @@ function fovea.gradcheck(f, xs, options) end
 ---@param name any
 function fovea.help(name) end
 
+---fv.inverse(name, options) -> inverse
+---pseudoinverses of landmark matrices, by a method chosen by name
+---Z, info = inverse(A (..., m, m), {symmetric=}): Z (..., m, m) is close to A^-1 where A is well
+---conditioned and damped where it is not. With symmetric=true A is taken as symmetric positive
+---semidefinite (a Gram matrix), and so is Z. info.rank says how much was inverted: the number of
+---singular values kept, or tr(A Z), the sum of their shares in [0, 1]; the smallest of a batch.
+---info.method is the name, info.warning says so in words where less than half was. Gradients flow.
+---Example: Z, info = fv.inverse("truncated", {rcond=1e-6})(fv.kernel("gaussian")(x), {symmetric=true})
+---@class fovea.registry.inverse
+---@field names fun(): string[]
+---@field entry fun(name: string): table
+---@field help fun(name?: string)
+---@field register fun(entry: table)
+---@overload fun(name: "iterative"|"ridge"|"truncated", options?: table): any
+fovea.inverse = {}
+
 ---fv.jvp(f, xs, vs) -> tangent, result
 ---the Jacobian of f at the list xs times the list vs
 ---The derivative of fv.vjp by its seed, which is linear: two backward passes. Raises where f
@@ -2574,6 +2600,39 @@ function fovea.jvp(f, xs, vs) end
 ---@overload fun(name: "arccos"|"constant"|"dual"|"gaussian"|"laplacian"|"matern"|"polynomial"|"product"|"scaled"|"softmax"|"sum"|"user", options?: table): any
 fovea.kernel = {}
 
+---fv.krr{kernel=, lambda=} -> regression
+---kernel ridge regression
+---model = fv.krr{...}:fit(x (n, d), y (n) or (n, e)) minimises |y - f|^2 + lambda |f|_H^2:
+---  f(x) = k(x, X) alpha,  alpha = (K + lambda I)^-1 y
+---model(x (m, d)) -> (m) or (m, e). kernel is a name, {"matern", nu=0.5} or what fv.kernel gave.
+---lambda is a number from 0, by Cholesky, or a list of them: one eigendecomposition gives the
+---leave-one-out error of each, and the least is taken. Fields of a model: lambda, alpha, points,
+---  loo          mean squared leave-one-out error, sum (alpha_i / G_ii)^2 / n e, G = (K + lambda I)^-1
+---  residuals    y_i - f(x_i) with point i left out, of y's shape
+---  grid         a list of {lambda=, loo=} in the order given
+---  dimension    effective dimension, the trace of K G
+---In f64, results in x's dtype. Raises for lambda < 0, NaN, and where K + lambda I is not positive
+---definite. Cost: n^3/3 flops and as many again for the errors; a list 9 n^3; a prediction 2 m n (d + e).
+---Example: model = fv.krr{kernel={"gaussian", scale=2}, lambda={1e-3, 1e-2, 1e-1}}:fit(x, y); model(x)
+---Source: Saunders, Gammerman & Vovk 1998, Ridge Regression Learning Algorithm in Dual Variables.
+function fovea.krr() end
+
+---fv.landmarks(rule, {count=, seed=, ...}) -> rule
+---m points that stand for n, by a rule chosen by name
+---rule(x (..., n, d), kernel?) -> landmarks (..., m, d), index: index is i64 (m) where one choice
+---serves the whole batch, (..., m) where each entry has its own, and nil where landmarks are means.
+---Landmarks are made of x by selection or averaging, and gradients flow to x through that; which
+---rows are taken, or averaged, is a constant. Only "leverage" looks at the kernel. Raises for more
+---landmarks than points, and for NaN or infinity where a rule looks at x.
+---Example: L, index = fv.landmarks("farthest", {count=64})(x)
+---@class fovea.registry.landmarks
+---@field names fun(): string[]
+---@field entry fun(name: string): table
+---@field help fun(name?: string)
+---@field register fun(entry: table)
+---@overload fun(name: "farthest"|"kmeans"|"leverage"|"segments"|"strided"|"uniform", options?: table): any
+fovea.landmarks = {}
+
 ---fv.map(name, options) -> map
 ---feature maps phi, so that phi(q).phi(k) stands for a kernel.
 ---A map is callable: phi(x (..., n, d), side?) -> features (..., n, M), of the dtype of x.
@@ -2584,8 +2643,8 @@ fovea.kernel = {}
 ---  phi:log(x, side?)      logarithms of the features (caps 'log_features'): cannot overflow
 ---  phi:kernel(x, y)       the Gram matrix (..., n, m) it estimates; phi.kernel is false where
 ---                         no closed form is known
----  phi:fit(q, k)          the map with statistics from these rows (caps 'fitted': unfitted
----                         ones raise when called); itself where there is nothing to fit
+---  phi:fit(q, k?)         the map with statistics from these rows (caps 'fitted': unfitted
+---                         ones raise when called; without k it is q); itself where there is nothing to fit
 ---  phi:redraw(i)          the map with draw i of its seed, itself where nothing is random
 ---  phi:at(step)           the draw that its option redraw gives to a step: see redraw
 ---Caps: unbiased (E phi(q).phi(k) over seeds is phi:kernel), exact (equal to it), biased,
@@ -2597,7 +2656,7 @@ fovea.kernel = {}
 ---@field entry fun(name: string): table
 ---@field help fun(name?: string)
 ---@field register fun(entry: table)
----@overload fun(name: "dpfp"|"elu1"|"favor"|"hyperbolic"|"positive"|"relu"|"trig", options?: table): any
+---@overload fun(name: "dpfp"|"elu1"|"favor"|"hyperbolic"|"nystroem"|"positive"|"relu"|"trig", options?: table): any
 fovea.map = {}
 
 ---fv.model{kind="lm", ...} -> layer
@@ -2638,6 +2697,13 @@ fovea.nn = {}
 ---@param ... any
 ---@return any
 function fovea.no_grad(f, ...) end
+
+---fv.nystroem{kernel=, landmarks=, rule=, core=, seed=} -> map
+---Nystrom features, to be fitted to points
+---The same as fv.map("nystroem", options); fv.help "maps.nystroem" has the options. fit chooses
+---the landmarks and returns the fitted map.
+---Example: phi = fv.nystroem{kernel={"gaussian", scale=0.2}, landmarks=256, rule="kmeans"}:fit(x)
+function fovea.nystroem() end
 
 ---fv.op({forward=, backward=, name=}) -> operator
 ---an operator with a gradient of your own
@@ -2743,6 +2809,23 @@ fovea.sample = {}
 ---@field register fun(entry: table)
 ---@overload fun(name: "constant"|"cosine"|"linear", options?: table): any
 fovea.schedule = {}
+
+---fv.spectrum(k, x) -> spectrum
+---the eigenvalues of a Gram matrix and what they say
+---fv.spectrum(K) takes the symmetric matrix K (n, n) itself; k is a kernel, x (n, d). Fields:
+---  eigenvalues (n), f64, falling           n, trace, largest, least
+---  rank        eigenvalues above n eps largest, eps that of the matrix's dtype
+---  condition   largest / least, infinite if least is not above that
+---  negative    how many lie below -n eps largest, and negativity, the share of sum |w| that is
+---  psd         whether none does           participation   (sum w)^2 / sum w^2
+---s:effective_dimension(lambda) is sum w / (w + lambda) over w > 0, lambda what is added to the
+---diagonal; s:share(r) the share of the trace in the r largest. Printing shows all of it.
+---Raises for a matrix that is not symmetric, and for NaN. Cost: the Gram matrix and 9 n^3 flops.
+---Example: s = fv.spectrum(fv.kernel("gaussian"), x); print(s); s:effective_dimension(0.1)
+---@param k any
+---@param x any
+---@return any
+function fovea.spectrum(k, x) end
 
 ---fv.theory(map, {d=, m=, xx=, yy=, xy=, sampler=, ...}) -> result
 ---closed-form variances of estimators.

@@ -1,0 +1,28 @@
+--- each landmark the point farthest from those before
+
+local fv = require "fovea"
+local distances = require "fovea.distances"
+
+return {
+  name = "farthest",
+  doc = "Farthest points: the row nearest to the mean, then again and again the row farthest from all\n"
+     .. "landmarks so far. No m points cover the rows with half of their radius. O(nmd), in f64.",
+  ref = "Gonzalez 1985, Clustering to Minimize the Maximum Intercluster Distance",
+  example = 'fv.landmarks("farthest", {count=64})(x)',
+  build = function()
+    return {
+      pick = function(x, m)
+        local at = ((x - x:mean(-2):unsqueeze(-2)) ^ 2):sum(-1):argmin(-1)
+        local gap, list = nil, {}
+        for i = 1, m do
+          list[i] = at
+          local new = distances.to_row(x, at)
+          gap = gap and gap:minimum(new) or new
+          gap = fv.where(at:one_hot(x:size(2)):gt(0), -1, gap)     -- never the same row twice
+          at = gap:argmax(-1)
+        end
+        return fv.stack(list, -1)
+      end
+    }
+  end
+}
