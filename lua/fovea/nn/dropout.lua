@@ -23,7 +23,7 @@ return {
       shape[#shape + 1] = { dtype = x:dtype() }
       local u = core.rng(self.seed):stream(("dropout:%s:%d"):format(self.path, self.step)):uniform(
         table.unpack(shape))
-      return x * (u:ge(opt.rate):to(x:dtype()) / (1 - opt.rate))
+      return (x * (1 / (1 - opt.rate))):masked_fill(u:lt(opt.rate), 0)
     end
     return l
   end
