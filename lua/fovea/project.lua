@@ -27,13 +27,14 @@ local function rest(a, size)
   return list, n
 end
 
---- y (b, n, heads * sizes) -> (b, heads, n, sizes).
+--- y (b, n, heads * sizes) -> (b, heads, n, sizes), copied once: both passes of an operator
+--- would copy a view.
 local function split(y, heads, sizes)
   local shape = { y:shape() }
   shape[#shape] = heads
   local at = #shape
   table.move(sizes, 1, #sizes, at + 1, shape)
-  return y:reshape(shape):transpose(at - 1, at)
+  return y:reshape(shape):transpose(at - 1, at):contiguous()
 end
 project.split = split
 
