@@ -1,113 +1,21 @@
 -- Facts every operator must satisfy, checked from its descriptor alone.
--- A new operator is covered here the moment its file exists.  Inputs are drawn
--- by their names' meaning: g is a log gate (<= 0), beta a rate in (0,1),
--- key_length a count of keys, from and to are different columns; everything else
--- is uniform in (-1,1).  The letter p is a power of two.
+-- A new operator is covered here the moment its file exists.  An operator may
+-- refuse a combination of settings with an error; it is then left out, but the
+-- defaults must work.
 
 local fv = require "fovea"
 local tap = require "tap"
+local specimen = require "fovea.specimen"
 
 local only = arg and arg[1]   -- build/fovea tests/ops.t NAME tests one
 
-local function size_of(letter, n)   -- distinct, odd ones included
-  return n and n[letter] or letter == "p" and 8 or 2 + (letter:byte() * 7) % 6
-end
-
-local function core_shape(a, sizes, full)
-  local s = {}
-  for i = 1, full and #a.dims or a.least do s[i] = size_of(a.dims:sub(i, i), sizes) end
-  return s
-end
-
-local function join(a, b)
-  local s = table.move(a, 1, #a, 1, {})
-  return table.move(b, 1, #b, #s + 1, s)
-end
-
---- One input of the given batch, by its name's meaning.
-local function draw(a, batch, sizes, dtype, seed, full)
-  if a.leading then batch = { batch[1] } end
-  local s = join(batch, core_shape(a, sizes, full))
-  local rng = fv.rng(seed):stream(a.name)
-  if a.dtype == "i64" then
-    local lo, hi = 0, size_of("m", sizes)
-    if a.name == "labels" then lo, hi = 1, math.max(1, size_of("c", sizes)) end
-    if a.name == "from" then lo, hi = 1, 1 elseif a.name == "to" then lo, hi = 2, 2 end
-    local x = rng:integers(lo, hi, s)
-    return #s == 0 and fv.tensor(rng:integers(lo, hi), { dtype = "i64" }) or x
-  end
-  local x = rng:uniform(s, { dtype = "f64" })
-  if a.name == "g" then x = -x
-  elseif a.name ~= "beta" then x = x * 2 - 1 end
-  return x:to(dtype)
-end
-
-local function draws(op, batch, sizes, dtype, seed, with, full)
-  local x = {}
-  for i, a in ipairs(op.inputs) do
-    x[i] = (not a.optional or with == a.name or with == "all")
-      and draw(a, batch, sizes, dtype, seed + i, full) or false
-  end
-  return x
-end
-
-local function call(op, x, opt)
-  local named, args = {}, {}
-  for k, v in pairs(opt or {}) do named[k] = v end
-  for i, a in ipairs(op.inputs) do
-    if a.optional then named[a.name] = x[i] or nil else args[#args + 1] = x[i] end
-  end
-  args[#args + 1] = named
-  return { op(table.unpack(args)) }
-end
-
-local function same(a, b)
-  if a:numel() == 0 then return true end
-  local na, nb = a:ne(a), b:ne(b)   -- NaN where NaN
-  return a:eq(b):logical_or(na:logical_and(nb)):all():item() == 1
-end
+local size_of, draw, draws = specimen.size, specimen.draw, specimen.draws
+local call, same, settings, tied = specimen.call, specimen.same, specimen.settings, specimen.tied
 
 local function all_same(y, z)
   for i = 1, #y do if not same(y[i], z[i]) then return false end end
   return #y == #z
 end
-
---- Settings worth testing: the defaults, each boolean turned over, each word,
---- and each optional input alone.  An operator may refuse a combination with
---- an error; it is then left out, but the defaults must work.
-local function settings(op)
-  local list = { { "defaults", {} } }
-  for _, o in ipairs(op.options) do
-    if o.type == "boolean" then
-      list[#list + 1] = { ("%s=%s"):format(o.name, not o.default), { [o.name] = not o.default } }
-    elseif o.choices then
-      for w in o.choices:gmatch "[^|]+" do
-        if w ~= o.default then list[#list + 1] = { o.name .. "=" .. w, { [o.name] = w } } end
-      end
-    end
-  end
-  for _, a in ipairs(op.inputs) do
-    if a.optional then
-      list[#list + 1] = { "with " .. a.name, {}, a.name }
-      if a.least < #a.dims then list[#list + 1] = { "with full " .. a.name, {}, a.name, true } end
-    end
-  end
-  local causal
-  for _, o in ipairs(op.options) do causal = causal or o.name == "causal" end
-  if causal then
-    for i = #list, 2, -1 do
-      if list[i][3] then
-        list[#list + 1] = { "causal " .. list[i][1], { causal = true }, list[i][3], list[i][4] }
-      end
-    end
-  end
-  return list
-end
-
---- Sizes that satisfy most operators' ties: as many queries as keys when an
---- option ties them.
-local tied = setmetatable({}, { __index = function(_, l)
-  return l == "m" and size_of "n" or nil end })
 
 --- Largest gap between <seed, vjp> and central differences over a few
 --- coordinates of each real input; h = 1e-5 in f64 leaves about 1e-9.
@@ -271,7 +179,7 @@ for _, name in ipairs(names) do
   local a = op.inputs[last]
   if #a.dims > 0 then
     local bad = table.move(args, 1, last, 1, {})
-    local s = core_shape(a, tied, true)
+    local s = specimen.shape(a, tied, true)
     local letter, bound = a.dims:sub(-1), false
     for i = 1, last - 1 do bound = bound or op.inputs[i].dims:find(letter, 1, true) end
     if bound then
@@ -280,7 +188,7 @@ for _, name in ipairs(names) do
       tap.raises("bad argument #" .. last .. " to '" .. name .. "' %(" .. a.name .. ": expected %(",
                  name .. ": a misfit names argument, expected and got", op, table.unpack(bad))
     end
-    bad[last] = fv.zeros(core_shape(a, tied, true), { dtype = "i64" })
+    bad[last] = fv.zeros(specimen.shape(a, tied, true), { dtype = "i64" })
     if not a.dtype then
       tap.raises(a.name .. ": expected f32", name .. ": refuses integers", op, table.unpack(bad))
     end

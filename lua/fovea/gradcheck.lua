@@ -1,8 +1,9 @@
---- fv.gradcheck(f, xs, {h=, tol=}) -> gap, place: gradients against central differences
+--- fv.gradcheck(f, xs, {h=, tol=, points=}) -> gap, place: gradients against central differences
 --- f(xs[1], ...) gives one or several tensors; those that are no scalar are weighted with
 --- fixed numbers and added. All in f64, with step h (1e-5) in every element of every f32 or
---- f64 tensor among xs. gap is the largest |difference| / max(1, |gradient|); place says
---- where it is. Raises where it is beyond tol (1e-6; math.huge: never) or NaN.
+--- f64 tensor among xs, or in 'points' of them. gap is the largest |difference| /
+--- max(1, |gradient|); place says where it is. Raises where it is beyond tol (1e-6;
+--- math.huge: never) or NaN.
 --- Example: fv.gradcheck(function(x) return x:softmax() end, {fv.tensor({1, 2, 3})})
 
 local core = require "fovea.core"
@@ -11,7 +12,8 @@ local options = require "fovea.options"
 
 local list = options.declare({
   { "h", "number", 1e-5, "the step", lo = 1e-12, hi = 1 },
-  { "tol", "number", 1e-6, "the gap that is allowed", lo = 0 }
+  { "tol", "number", 1e-6, "the gap that is allowed", lo = 0 },
+  { "points", "integer", nil, "elements of each tensor to test; all unless given", lo = 1 }
 }, "gradcheck", 1)
 
 --- sum_i y_i cos(i + 1), so that no weight is 0 and no two agree.
@@ -49,7 +51,8 @@ return function(f, xs, opt)
   for i, x in ipairs(args) do
     local g = grads[i] and grads[i]:reshape(-1)
     local flat = g and x:reshape(-1)
-    for k = 1, g and g:numel() or 0 do
+    local n = g and g:numel() or 0
+    for k = 1, n, opt.points and math.max(1, n // opt.points) or 1 do
       local at = flat:get(k)
       flat:set(k, at + opt.h)
       local up = tape.no_grad(loss, table.unpack(args)):item()

@@ -1,5 +1,7 @@
 --- Batch and head dimensions in compositions.
 
+local fv = require "fovea"
+
 local heads = {}
 
 --- The leading sizes of x (..., a, b) followed by the sizes given.
@@ -36,6 +38,17 @@ function heads.lengths(key_length, x, who)
           key_length:numel()), 0)
   end
   return list
+end
+
+--- v (..., m, e) with zeros in the rows beyond key_length, whatever is there.
+function heads.valid(v, key_length, who)
+  local lengths = heads.lengths(key_length, v, who)
+  local L = fv.tensor(lengths, { dtype = "i64" }):reshape(#lengths, 1, 1)
+  local shape = v:ndim() > 2 and { #lengths } or {}
+  for i = 2, v:ndim() - 2 do shape[i] = 1 end
+  shape[#shape + 1], shape[#shape + 2] = v:size(-2), 1
+  local at = fv.arange(1, v:size(-2)):reshape(1, v:size(-2), 1)
+  return fv.where(at:le(L):reshape(shape), v, fv.zeros(1, { dtype = v:dtype() }))
 end
 
 return heads

@@ -2374,6 +2374,18 @@ function fovea.rotary(x, options) end
 ---@return fovea.tensor y (..., n,d)
 function fovea.rotate(x, angle, from, to) end
 
+---x with every value rounded to a shorter format, to nearest, ties to even;
+---the dtype stays. Too large becomes inf (e4m3 has none: NaN), subnormal numbers are kept,
+---signs of zero too. bf16 8 bits, tf32 11, f32 24 of significand with the exponents of f32;
+---fp16 11 bits, largest 65504; e5m2 3 bits, 57344; e4m3 4 bits, 448.
+---The gradient passes straight through. fv.precision rounds at points of your choice.
+---Example: fv.round_to(x, {format="fp16"})
+---IEEE 754-2019; Micikevicius et al. 2022, arXiv:2209.05433
+---@param x fovea.tensor (..., n)
+---@param options? { format?: "bf16"|"fp16"|"tf32"|"f32"|"e5m2"|"e4m3" }
+---@return fovea.tensor y (..., n)
+function fovea.round_to(x, options) end
+
 ---A causal convolution of k taps along the tokens, each channel by itself; with silu, its silu.
 ---y_t = sum_j w_j o x_{t-j} (+ bias), w_0 (the first row of w) meeting the present token.
 ---Dao & Gu 2024, arXiv:2405.21060
@@ -2461,6 +2473,26 @@ function fovea.trig_features(x, w, options) end
 ---@overload fun(name: "dpfp"|"favor"|"linear"|"nystrom"|"softmax"|"svd"|"topm"|"uniform", options?: table): any
 fovea.attention = {}
 
+---fv.check(thing, {kind=, seed=, n=, d=, ...}) -> report
+---tests what a thing claims to be
+---thing is what fv.map, fv.kernel, fv.attention or fv.rule made, an operator of fv.ops, the name
+---of any of these or of a sampler, or a function of yours with kind= and caps=. Every property
+---(fv.property.names()) that its kind and its caps call for is tested against a plain f64
+---definition, differences, perturbation or standard errors; a table is printed, with what was
+---not tested and why. report.passed is true where nothing failed, report.failed lists the names
+---of the properties that did, report.rows has {property, verdict, figure, bound, note} for each,
+---report:text() is the table, report:assert() raises on failure. Takes 0.01 to 1 s.
+---Options: name= (of a function), options= (of a thing given by name), caps= ("unbiased nonneg"),
+---kernel= (what a map estimates: a name or function), variance= (its closed form), redraw=
+---function(i) -> map, reference= (the definition, or the name of one), sig= (of an operator that
+---is a function), only=, skip= (properties), draws=, quiet=, strict= (raise on failure).
+---Example: fv.check("favor", {kind="attention", options={features=64}})
+---         fv.check(function(x) return x:relu() end, {kind="map", caps="nonneg"}):assert()
+---@param thing any
+---@param options? table {kind=, seed=, n=, d=, ...}
+---@return any
+function fovea.check(thing, options) end
+
 ---fv.checkpoint(f, ...) -> results of f
 ---f(...) without keeping what its gradient needs
 ---The backward pass calls f again, which must then do the same: memory for time. What f
@@ -2532,16 +2564,17 @@ function fovea.gated_delta_rule(q, k, v, beta, g, options) end
 ---@return any
 function fovea.grad(f) end
 
----fv.gradcheck(f, xs, {h=, tol=}) -> gap, place
+---fv.gradcheck(f, xs, {h=, tol=, points=}) -> gap, place
 ---gradients against central differences
 ---f(xs[1], ...) gives one or several tensors; those that are no scalar are weighted with
 ---fixed numbers and added. All in f64, with step h (1e-5) in every element of every f32 or
----f64 tensor among xs. gap is the largest |difference| / max(1, |gradient|); place says
----where it is. Raises where it is beyond tol (1e-6; math.huge: never) or NaN.
+---f64 tensor among xs, or in 'points' of them. gap is the largest |difference| /
+---max(1, |gradient|); place says where it is. Raises where it is beyond tol (1e-6;
+---math.huge: never) or NaN.
 ---Example: fv.gradcheck(function(x) return x:softmax() end, {fv.tensor({1, 2, 3})})
 ---@param f any
 ---@param xs any
----@param options? table {h=, tol=}
+---@param options? table {h=, tol=, points=}
 ---@return any
 ---@return any
 function fovea.gradcheck(f, xs, options) end
@@ -2756,6 +2789,38 @@ fovea.optim = {}
 ---Example: p = fv.plan{q=q, k=k, target=0.2}; print(p); o = p:attention()(q, k, v)
 ---Source: arXiv:2009.14794, lemma 2
 function fovea.plan() end
+
+---fv.precision(format, f, {inputs=, features=, output=}) -> g
+---f in emulated low precision
+---g computes what f computes with values rounded to "bf16", "fp16", "tf32", "e5m2" or "e4m3" at
+---the points chosen: inputs (true unless said), output, and features, where f is a map or linear
+---attention on one; between them it computes in the dtype of its arguments. Rounding is to
+---nearest, ties to even, with overflow and subnormal numbers (fv.ops.round_to); gradients pass
+---straight through. f is a map, an attention operator, an operator or any function of tensors.
+---  fv.precision.round(x, format)          x (any shape) rounded
+---  fv.precision.matmul(a, b, format)      a (n, k), b (k, m) with the sum rounded after every
+---                                         product, as an accumulator of that format: k steps
+---Example: o = fv.precision("bf16", fv.attention("softmax"), {output=true})(q, k, v)
+---@param format any
+---@param f any
+---@param options? table {inputs=, features=, output=}
+---@return any
+function fovea.precision(format, f, options) end
+
+---fv.property(name) -> property
+---what fv.check looks for, one file each in fovea/checks
+---kinds says which things it is about; property.applies(subject) -> true, or false and why it
+---is not tested; property.test(subject) -> { figure, bound, note }, which passes where
+---figure <= bound; without a bound the figure is reported only. A subject is described at
+---the top of fovea/subject.lua. fv.property.register adds one of yours to every check.
+---Example: fv.property.help("causal")
+---@class fovea.registry.property
+---@field names fun(): string[]
+---@field entry fun(name: string): table
+---@field help fun(name?: string)
+---@field register fun(entry: table)
+---@overload fun(name: "causal"|"definite"|"diagonal"|"draws_blocks"|"draws_haar"|"draws_mean"|"draws_moment"|"draws_norms"|"draws_orthogonal"|"draws_pairs"|"dtype"|"forms"|"gradient"|"half"|"linear_in_v"|"logs"|"nonneg"|"norms"|"oracle"|"padding"|"permutation"|"repeatable"|"rows_sum_to_one"|"rowwise"|"streaming"|"symmetric"|"threads"|"unbiased"|"variance", options?: table): any
+fovea.property = {}
 
 ---fv.rule(name, options)
 ---fast-weight update rules, the recurrent family of attention.

@@ -4,22 +4,13 @@ local fv = require "fovea"
 local features = require "fovea.features"
 local heads = require "fovea.heads"
 
---- Attention on the logarithms of positive features. Keys are scaled by the largest of
---- each feature, c_r = max_j lk_jr, queries by s = max_r (lq_r + c_r): both cancel in
---- the quotient, whose denominator is at least 1.
-local function log_attention(lq, lk, v)
-  local c = lk:max(-2):unsqueeze(-2)
-  local a = lq + heads.match(c, lq)
-  return (fv.linear_attention((a - a:max(-1):unsqueeze(-1)):exp(), (lk - c):exp(), v))
-end
-
 return {
   name = "favor",
   doc = "FAVOR+ attention: softmax attention estimated with random features, linear in n.\n"
      .. "Takes the options of the map favor; dim is taken from q. Positive and hyperbolic\n"
-     .. "features are used through their logarithms, so no input overflows or divides by zero,\n"
-     .. "unless the call is causal or has key_length; info.log_domain tells. Trig features\n"
-     .. "are signed, and their normaliser can vanish.",
+     .. "features are used through their logarithms (fv.positive_attention), so no input overflows\n"
+     .. "or divides by zero; info.log_domain tells. Trig features are signed, and their\n"
+     .. "normaliser can vanish.",
   ref = "Choromanski et al. 2021, arXiv:2009.14794",
   caps = "causal grouped linear_in_v order_equivariant",
   extend = function() return fv.map.entry("favor").options end,
@@ -31,10 +22,11 @@ return {
       map = pick,
       attend = function(q, k, v, c)
         local phi = pick(q:size(-1))
+        local logs = phi.caps.log_features == true
         local o
-        local logs = opt.estimator ~= "trig" and not c.causal and c.key_length == nil and k:size(-2) > 0
-        if logs then o = log_attention(phi:log(q), phi:log(k), v)
-        else o = fv.linear_attention(phi(q), phi(k), v, c) end
+        if logs then
+          o = fv.positive_attention(phi:log(q, "q"), heads.match(phi:log(k, "k"), q), heads.match(v, q), c)
+        else o = fv.linear_attention(phi(q, "q"), phi(k, "k"), v, c) end
         local info = { path = "approximate", features = phi.features, log_domain = logs }
         return o, info, features.cost(phi, phi.features, features.sizes(q, k, v))
       end,

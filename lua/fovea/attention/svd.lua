@@ -43,6 +43,7 @@ return {
         local r = math.min(opt.rank, A:size(-1), A:size(-2))
         local Q = leading(A, r)
         local U, S, Vt = fv.svd(Q:t():matmul(A))
+        if c.key_length then v = heads.valid(v, c.key_length, "svd") end
         local right = Vt:slice(-2, 1, r):matmul(heads.match(v, q))
         return Q:matmul(U:slice(-1, 1, r) * S:slice(-1, 1, r):unsqueeze(-2)):matmul(right),
                { path = "control", rank = r }

@@ -30,6 +30,7 @@ return {
           values = values / fv.where(sum:gt(0), sum, 1)
         end
         local W = fv.zeros({ A:shape() }, { dtype = A:dtype() }):scatter_add(-1, at, values)
+        if c.key_length then v = heads.valid(v, c.key_length, "topm") end
         return W:matmul(heads.match(v, q)), { path = "control", keep = keep }
       end,
       cost = function(_, s)
