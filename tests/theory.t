@@ -90,11 +90,11 @@ for _, sampler in ipairs { "iid", "orthogonal", "simplex" } do
     end
     if norms == "chi" then
       for _, hyperbolic in ipairs { false, true } do
-        spec.A, spec.hyperbolic = -0.1, hyperbolic
+        spec.a, spec.estimator = -0.1, hyperbolic and "hyperbolic" or nil
         agrees(oprf(w, -0.1, hyperbolic):mean(-1), T("oprf", spec),
                ("oprf A = -0.1%s, %s"):format(hyperbolic and " hyperbolic" or "", sampler))
       end
-      spec.A, spec.hyperbolic, spec.kernel = nil, nil, "gaussian"
+      spec.a, spec.estimator, spec.kernel = nil, nil, "gaussian"
       agrees(terms.trig(w):mean(-1) * lambda ^ 2 / lambda, T("trig", spec),
              "trig of the Gaussian kernel, " .. sampler)
     end
@@ -226,11 +226,11 @@ tap.close(T("trig", at(8, 9, -1, { m = 8, sampler = "orthogonal" })).variance / 
 do
   local g = { d = 8, xx = 1.2, yy = 1, xy = 0.7 }      -- |z|^2 = 3.6
   local function log_M2(more)
-    local all = { A = more }
+    local all = { a = more }
     for k, v in pairs(g) do all[k] = v end
     return T("oprf", all).log_second + 2 * g.xy
   end
-  tap.close(T.best_A(3.6, 8), -0.16, 5e-3, "best A at d = 8, |z|^2 = 3.6")
+  tap.close(T.best_a(3.6, 8), -0.16, 5e-3, "best A at d = 8, |z|^2 = 3.6")
   tap.close(log_M2(-2.0) - log_M2(0), 2.72 + 0.14, 2e-2, "A without the 1/d is far worse than none")
   tap.close(log_M2(nil) - log_M2(0), -1.50 + 0.14, 2e-2, "and the best A is better")
 end
@@ -245,7 +245,7 @@ do
             "hyperbolic is (1 - exp(-|z|^2))/2 of positive")
   tap.close(T.variance("trig", g), math.exp(z2) / sm ^ 2 * (1 - math.exp(-d2)) ^ 2 / 14, 1e-13,
     "trig, as printed in the paper")
-  tap.close(T.variance("oprf", { A = 0, d = 5, m = 7, xx = 0.7, yy = 1.3, xy = -0.4, sampler = "simplex" }),
+  tap.close(T.variance("oprf", { a = 0, d = 5, m = 7, xx = 0.7, yy = 1.3, xy = -0.4, sampler = "simplex" }),
             T.variance("positive", { d = 5, m = 7, xx = 0.7, yy = 1.3, xy = -0.4, sampler = "simplex" }),
               1e-14,
             "oprf with A = 0 is positive, simplex too")
@@ -305,14 +305,14 @@ tap.raises("no closed form for sampler 'orthogonl' %(did you mean 'orthogonal'",
 tap.raises("option 'xx' is required", "what is missing is named", T, "positive", { d = 2, yy = 1, xy = 0 })
 tap.raises("options 'x' and 'y' are required", "poisson needs the vectors", T, "poisson", ok_)
 tap.raises("expected d=4 numbers, got 3", "x and y must agree", T, "positive", { x = X, y = { 1, 2, 3 } })
-tap.raises("below 1/8", "oprf with A beyond its range", T, "oprf", with { A = 0.2 })
+tap.raises("below 1/8", "oprf with A beyond its range", T, "oprf", with { a = 0.2 })
 tap.raises("unknown option 'smapler' %(did you mean 'sampler'", "unknown options", T, "positive",
   with { smapler = "iid" })
 tap.raises("expected a multiple of 2, got 3", "pairs of features", T, "trig", with { features = 3 })
 tap.raises("independent rows only", "a map says what law it needs", T, "rff_phase",
   with { sampler = "orthogonal" })
 tap.raises("above 0, got nil", "features need a target", T.features, "positive", ok_)
-tap.is(T("oprf", with { hyperbolic = true, m = 3 }).features, 6, "hyperbolic oprf has two features a draw")
+tap.is(T("oprf", with { estimator = "hyperbolic", m = 3 }).features, 6, "hyperbolic oprf has two features a draw")
 tap.ok(tostring(T("positive", ok_)):find "relative variance", "a result prints")
 
 tap.done()

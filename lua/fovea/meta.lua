@@ -2906,7 +2906,7 @@ function fovea.spectrum(k, x) end
 ---      standard deviation sd; m and features in {...} are not read
 ---  fv.theory.uniform_mse{ sigma=, n= } -> number: mean squared error per coordinate of
 ---      averaging n values for softmax attention, q, k ~ N(0, sigma^2), v ~ N(0, 1), n large
----  fv.theory.best_A(z2, d) -> A of the map oprf with the least second moment at |x+y|^2 = z2
+---  fv.theory.best_a(z2, d) -> a of the map oprf with the least second moment at |x+y|^2 = z2
 ---  fv.theory.names(), .help(map), .entry(map), .register(entry) as in every registry
 ---An error says which samplers and norms have a closed form; "sqrt_d" norms are those of
 ---regularised features.  Infinite values are results.  Cost: microseconds, simplex a few 100.

@@ -12,7 +12,7 @@
 ---       standard deviation sd; m and features in {...} are not read
 ---   fv.theory.uniform_mse{ sigma=, n= } -> number: mean squared error per coordinate of
 ---       averaging n values for softmax attention, q, k ~ N(0, sigma^2), v ~ N(0, 1), n large
----   fv.theory.best_A(z2, d) -> A of the map oprf with the least second moment at |x+y|^2 = z2
+---   fv.theory.best_a(z2, d) -> a of the map oprf with the least second moment at |x+y|^2 = z2
 ---   fv.theory.names(), .help(map), .entry(map), .register(entry) as in every registry
 --- An error says which samplers and norms have a closed form; "sqrt_d" norms are those of
 --- regularised features.  Infinite values are results.  Cost: microseconds, simplex a few 100.
@@ -193,9 +193,9 @@ function theory.uniform_mse(spec)
   return (math.exp(o.sigma ^ 4) - 1) / o.n
 end
 
-function theory.best_A(z2, d)
+function theory.best_a(z2, d)
   if not (type(z2) == "number" and z2 >= 0 and type(d) == "number" and d >= 1) then
-    error(("best_A: expected |x+y|^2 >= 0 and d >= 1, got %s and %s"):format(tostring(z2), tostring(d)), 2)
+    error(("best_a: expected |x+y|^2 >= 0 and d >= 1, got %s and %s"):format(tostring(z2), tostring(d)), 2)
   end
   local f = z2 / d
   return (1 - 2 * f - math.sqrt((2 * f + 1) ^ 2 + 8 * f)) / 16
@@ -209,22 +209,46 @@ function theory.of(name, spec)
   return p, function(m) return variance(p, m) / p.target ^ 2 end
 end
 
---- The result for a map object and a pair g (xx, yy, xy, or x and y: scaled), or nil and
+--- Maps that are another map's theory: which, and what it is told besides the map's options.
+local alias = {
+  favor = function(o) return o.estimator end,
+  smreg = function(o) return o.estimator end,
+  rff = function() return "trig", { kernel = "gaussian" } end,
+  rff_phase = function() return "rff_phase", { kernel = "gaussian" } end,
+  hybrid = function() return "hybrid", { shared = true } end,
+  saderf = function() return "oprf" end,
+  aderf = function() return "oprf" end,
+  aderf_sderf = function() return "sderf" end
+}
+
+--- x and y as a map with psi or P sees them: Px and P^-T y, which keep x.y.
+local function transformed(o, g)
+  local fv = require "fovea"
+  local P = o.psi and fv.eye(o.psi:numel(), { dtype = "f64" }) * o.psi:to "f64" or o.P:to "f64"
+  local x, y = P:matmul(g.x:to "f64"), fv.solve(P:t(), g.y:to "f64":unsqueeze(-1)):squeeze(-1)
+  return { x = x, y = y, xx = x:dot(x):item(), yy = y:dot(y):item(), xy = x:dot(y):item() }
+end
+
+--- The result for a map object and a pair g (xx, yy, xy and tensors x, y: scaled), or nil and
 --- why there is none.
 function theory.match(phi, g)
-  local name, o = phi.name == "favor" and phi.options.estimator or phi.name, phi.options
-  if not o.sampler then return nil, phi.W and "it has no sampler" or "it has no projection" end
-  local sampler, norms = o.sampler, nil
+  local name, o, more = phi.name, phi.options, nil
+  if not phi.W then return nil, "it has no projection" end
+  if alias[name] then name, more = alias[name](o) end
+  local sampler, norms = phi.spec.by.sampler and o.sampler or "iid", nil
   if type(sampler) == "table" then sampler, norms = sampler[1], sampler.norms end
   local good, why = theory.covers(name, sampler, norms or "chi")
   if not good then return nil, why end
   local entry = theory.entry(name)
-  local spec = { d = phi.dim, features = phi.features, sampler = sampler, norms = norms }
+  local spec = { m = phi.W:size(-2), sampler = sampler, norms = norms }
   for _, option in ipairs(entry.options.names) do
     if phi.spec.by[option] and spec[option] == nil then spec[option] = o[option] end
   end
-  if entry.vectors then spec.x, spec.y, spec.d = g.x, g.y, nil
-  else spec.xx, spec.yy, spec.xy = g.xx, g.yy, g.xy end
+  for option, value in pairs(more or {}) do spec[option] = value end
+  spec.features, spec.d = nil, nil
+  if phi.spec.by.psi or phi.spec.by.P then g = transformed(o, g) end
+  if entry.vectors then spec.x, spec.y = g.x, g.y
+  else spec.d, spec.xx, spec.yy, spec.xy = phi.dim, g.xx, g.yy, g.xy end
   local done, r = pcall(theory, name, spec)
   if done then return r end
   return nil, r

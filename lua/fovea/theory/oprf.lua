@@ -1,4 +1,4 @@
---- One term: (1-4A)^(d/2) exp(2A|w|^2 + sqrt(1-4A) w.z - (|x|^2 + |y|^2)/2), or its mean over
+--- One term: (1-4a)^(d/2) exp(2a|w|^2 + sqrt(1-4a) w.z - (|x|^2 + |y|^2)/2), or its mean over
 --- w and -w
 
 local special = require "fovea.special"
@@ -26,34 +26,35 @@ end
 
 return {
   name = "oprf",
-  doc = "Optimal positive random features (FAVOR++), exp(2A|w|^2) drawn into the estimator.\n"
-     .. "A is given, or the best for |x+y|^2 = t (the pair's own unless t is given). A = 0 is\n"
-     .. "positive. Blocks subtract the same as for positive features. hyperbolic = true averages\n"
-     .. "over w and -w; its A is found by search, and a projection then gives two features.",
+  doc = "Optimal positive random features (FAVOR++), exp(2a|w|^2) drawn into the estimator.\n"
+     .. "a is given, or the best for |x+y|^2 = t (the pair's own unless t is given). a = 0 is\n"
+     .. "positive. Blocks subtract the same as for positive features. estimator = \"hyperbolic\" averages\n"
+     .. "over w and -w; its a is found by search, and a projection then gives two features.",
   ref = "Likhosherstov et al. 2022, arXiv:2205.15317",
   options = {
-    { "A", "number", nil, "the parameter of the tilt, below 1/8; best for t unless given" },
-    { "t", "number", nil, "mean of |x+y|^2 over the data that A is chosen for", lo = 0 },
-    { "hyperbolic", "boolean", false, "average over w and -w" }
+    { "a", "number", nil, "the parameter of the tilt, below 1/8; best for t unless given" },
+    { "t", "number", nil, "mean of |x+y|^2 over the data that a is chosen for", lo = 0 },
+    { "estimator", "string", "positive", "w alone, or the mean over w and -w",
+      choices = { "positive", "hyperbolic" } }
   },
   example = 'fv.theory("oprf", {d=64, m=256, xx=4, yy=4, xy=0})',
   build = function(opt)
     if opt.norms ~= "chi" then
       error("oprf: option 'norms': expected \"chi\": with fixed norms |w|^2 does not vary", 0)
     end
-    if opt.A and opt.A >= 1 / 8 then
-      error(("oprf: option 'A': expected a number below 1/8, got %g: the variance is infinite")
-        :format(opt.A), 0)
+    if opt.a and opt.a >= 1 / 8 then
+      error(("oprf: option 'a': expected a number below 1/8, got %g: the variance is infinite")
+        :format(opt.a), 0)
     end
-    return { per = opt.hyperbolic and 2 or 1 }
+    return { per = opt.estimator == "hyperbolic" and 2 or 1 }
   end,
   moments = function(law, g, opt)
-    local t = opt.t or g.z2
-    local A = opt.A or (opt.hyperbolic and best_hyperbolic or require "fovea.theory".best_A)(t, g.d)
-    local spread = special.expm1(log_second(A, g, opt.hyperbolic))
+    local t, both = opt.t or g.z2, opt.estimator == "hyperbolic"
+    local a = opt.a or (both and best_hyperbolic or require "fovea.theory".best_a)(t, g.d)
+    local spread = special.expm1(log_second(a, g, both))
     if law.pairs == "independent" then return 1, spread end
-    local both = math.exp(law.pair(g.z2, 1) - g.z2)
-    if opt.hyperbolic then both = (both + math.exp(law.pair(g.z2, -1) - g.z2)) / 2 end
-    return 1, spread, both - 1
+    local pair = math.exp(law.pair(g.z2, 1) - g.z2)
+    if both then pair = (pair + math.exp(law.pair(g.z2, -1) - g.z2)) / 2 end
+    return 1, spread, pair - 1
   end
 }

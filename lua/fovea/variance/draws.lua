@@ -56,27 +56,44 @@ function draws.make(method, given, features, d, seed, q, k)
   return fv.map(method[1], opt):fit(q, k)
 end
 
---- Whether draws of a map can be given to it as a projection.
-local function projected(phi) return phi.W and phi.spec.by.projection and phi.spec.by.sampler end
+--- The map with W for its projection, other options as they are.
+local function with(phi, W, draw)
+  local opt = {}
+  for name, value in pairs(phi.options) do opt[name] = value end
+  opt.features, opt.redraw, opt.draw, opt.projection = nil, nil, draw, W
+  return fv.map(phi.name, opt)
+end
+
+--- Whether W is all that is random in a map and a batch of them can be given to it: tried.
+local function projected(phi)
+  if not (phi.W and phi.spec.by.projection and phi.spec.by.sampler) then return false end
+  local two = fv.rng(1):stream "variance:probe":normal(2, phi.W:size(-2), phi.dim, { dtype = "f64" })
+  local x = fv.linspace(-1, 1, phi.dim, { dtype = "f64" }):unsqueeze(1)
+  local good, same = pcall(function()
+    local all = with(phi, two / phi.dim)(x, "k")
+    local function equal(i, draw)
+      return (with(phi, two[i] / phi.dim, draw)(x, "k") - all[i]):abs():max():item() == 0
+    end
+    return equal(1, 1) and equal(2, 2)
+  end)
+  return good and same
+end
 
 --- Calls f(phi, count) with maps that hold the draws first .. first + count - 1: one map
 --- where they go in as a projection W (count, 1, ..., m, d) with 'lead' ones, else one map a
 --- draw. rows: most rows of any map; cache: a table where maps find the draws of the batch.
 function draws.each(phi, rows, first, count, seed, dtype, lead, cache, f)
-  if not projected(phi) then
+  if cache[phi] == nil then cache[phi] = projected(phi) end
+  if not cache[phi] then
     for i = first, first + count - 1 do f(phi:redraw(i), 1) end
     return
   end
-  local opt = {}
-  for name, value in pairs(phi.options) do opt[name] = value end
-  opt.features, opt.draw, opt.redraw = nil, nil, nil
-  local key = draws.label(opt.sampler)
-  cache[key] = cache[key] or batch(opt.sampler, rows, phi.dim, seed, first, count, dtype)
+  local key = draws.label(phi.options.sampler)
+  cache[key] = cache[key] or batch(phi.options.sampler, rows, phi.dim, seed, first, count, dtype)
   local shape = { count }
   for i = 1, lead do shape[1 + i] = 1 end
   shape[#shape + 1], shape[#shape + 2] = phi.W:size(-2), phi.dim
-  opt.projection = cache[key]:slice(2, 1, phi.W:size(-2)):reshape(shape)
-  f(fv.map(phi.name, opt), count)
+  f(with(phi, cache[key]:slice(2, 1, phi.W:size(-2)):reshape(shape)), count)
 end
 
 --- A list of methods from what the user gave: names, or { name, option = ... }.
