@@ -1,47 +1,22 @@
 --- Which approximation of softmax attention holds on real text, at what budget?
 ---
---- Queries, keys and values are word vectors of an English text (words.lua),
---- laid out as its sentences run; each method replaces exact attention.
+--- Queries, keys and values are word vectors of an English text, and those of a
+--- trained model that reads it (inputs.lua); each method replaces exact attention.
 --- Errors are against exact softmax attention on the same inputs, beside the
 --- controls that any method has to beat: uniform averaging, the best matrix of
 --- rank m, the m largest weights of each row.
 
 local fv = require "fovea"
 local grid = require "fovea.grid"
+local inputs = require "inputs"
 local plot = require "fovea.plot"
 local progress = require "fovea.progress"
 local report = require "fovea.report"
 local results = require "fovea.results"
 local stats = require "fovea.stats"
-local words = require "words"
-
-local DIM = 64
-
-local function load_text(path)
-  local f, err = io.open(path, "rb")
-  if not f then error("--text: cannot read " .. err, 0) end
-  local text = f:read "a"
-  f:close()
-  if not text then error(("--text: '%s' is not a file of text"):format(path), 0) end
-  return text
-end
-
---- Passages of n tokens, spread evenly: { q, k, v } each.
-local function passages(ids, Q, K, n, count)
-  local out = {}
-  for i = 1, count do
-    local first = 1 + (#ids - n) * (i - 1) // math.max(1, count - 1)
-    local at = fv.tensor(table.move(ids, first, first + n - 1, 1, {}), { dtype = "i64" })
-    -- q.k / sqrt(d) = the PPMI of the two words
-    local scale = DIM ^ 0.25
-    local q, k = Q:index_select(1, at) * scale, K:index_select(1, at) * scale
-    out[i] = { q = q, k = k, v = Q:index_select(1, at) }
-  end
-  return out
-end
 
 --- Every method at every budget: { name, budget, random, control, make(seed) }.
-local function methods(opt)
+local function methods(opt, dim)
   local list = {}
   local function add(name, budget, random, key, options, control)
     list[#list + 1] = { name = name, budget = budget, random = random, control = control,
@@ -53,18 +28,18 @@ local function methods(opt)
   add("uniform", 0, false, "uniform", {})
   for _, m in ipairs { 16, 64, 256 } do add("best rank-m", m, false, "svd", { rank = m }, true) end
   for _, m in ipairs { 16, 64, 256 } do add("top-m", m, false, "topm", { keep = m }, true) end
-  add("elu+1", DIM, false, "linear", { map = "elu1" })
-  for nu = 1, 3 do add("DPFP-" .. nu, 2 * DIM * nu, false, "dpfp", { nu = nu }) end
+  add("elu+1", dim, false, "linear", { map = "elu1" })
+  for nu = 1, 3 do add("DPFP-" .. nu, 2 * dim * nu, false, "dpfp", { nu = nu }) end
   local budgets = {}
   for m = 4, 9 do budgets[#budgets + 1] = 2 ^ m // 1 | 0 end
   for _, m in ipairs(budgets) do
-    add("ReLU", m, true, "linear", { map = "relu", features = m, dim = DIM })
+    add("ReLU", m, true, "linear", { map = "relu", features = m, dim = dim })
   end
   for _, kind in ipairs { "trig", "positive", "hyperbolic" } do
     for _, sampler in ipairs { "iid", "orthogonal" } do
       for _, m in ipairs(budgets) do
         add(kind .. " " .. sampler, m, true, "favor",
-            { estimator = kind, sampler = sampler, features = m, dim = DIM })
+            { estimator = kind, sampler = sampler, features = m, dim = dim })
       end
     end
   end
@@ -123,11 +98,11 @@ local function prepare(p)
   return p
 end
 
---- All draws on all passages of one length: a row for the table.
-local function evaluate(m, group, opt, n, stream)
+--- All draws on all passages of one group: a row for the table.
+local function evaluate(m, group, opt, stream)
   local draws = m.random and opt.draws or 1
   local err, kl, neg, times, path = {}, {}, {}, {}, nil
-  for i, p in ipairs(group) do
+  for i, p in ipairs(group.passages) do
     err[i], kl[i] = {}, {}
     for j = 1, draws do
       local r = measure(m.make(opt.seed * 1000 + j), p, m.control)
@@ -140,7 +115,8 @@ local function evaluate(m, group, opt, n, stream)
     for _, row in ipairs(cells) do table.move(row, 1, #row, #all + 1, all) end
     return stats.mean(all)
   end
-  local row = { n = n, method = m.name, budget = m.budget, draws = draws, passages = #group,
+  local row = { input = group.label, method = m.name, budget = m.budget, draws = draws,
+                passages = #group.passages,
                 err = mean(err), kl = mean(kl), neg = stats.mean(neg), path = path, ms = stats.median(times),
                 ms_lo = stats.quantile(times, 0.1), ms_hi = stats.quantile(times, 0.9) }
   row.err_lo, row.err_hi = stats.crossed_interval(err, stream)
@@ -154,16 +130,17 @@ end
 
 local function present(rows)
   local g = grid.new {
-    { "n" }, { "method" }, { "budget", nil, "m" }, { "err", "%.3f", "rel. error" },
+    { "input" }, { "shown", nil, "method" }, { "budget", nil, "m" }, { "err", "%.3f", "rel. error" },
     { "err95", nil, "95 %", right = true }, { "kl", "%.3f", "row KL" },
     { "kl95", nil, "95 %", right = true }, { "skill", "%+.3g" }, { "neg", "%.1f", "neg. %" },
     { "ms", "%.2f" },
     { "spread", nil, "10-90 %", right = true } }
   local last
   for _, r in ipairs(rows) do
+    r.shown = r.path == "exact" and r.method .. " (exact)" or r.method
     r.err95, r.kl95 = interval(r.err_lo, r.err_hi, "%.3f"), interval(r.kl_lo, r.kl_hi, "%.3f")
     r.spread = interval(r.ms_lo, r.ms_hi, "%.2f")
-    r.rule = last and last.n ~= r.n
+    r.rule = last and last.input ~= r.input
     last = r
     g:add(r)
   end
@@ -181,12 +158,12 @@ local looks = {
   ["Nystrom"] = { "#009e73" },
 }
 
-local function figure(rows, lengths, uniform)
+local function figure(rows, groups, uniform)
   local panels = {}
-  for _, n in ipairs(lengths) do
+  for _, group in ipairs(groups) do
     local lines, at = {}, {}
     for _, r in ipairs(rows) do
-      if r.n == n and r.budget > 0 then
+      if r.input == group.label and r.budget > 0 then
         local l = at[r.method]
         if not l then
           l = { name = r.method, x = {}, y = {}, lo = {}, hi = {} }
@@ -201,9 +178,9 @@ local function figure(rows, lengths, uniform)
       local look = looks[l.name] or {}
       l.colour, l.dash, l.point = look[1], look[2] or 1, 4 + i % 10
     end
-    panels[#panels + 1] = { title = n .. " tokens", xlabel = "budget m (features, landmarks, rank)",
-      ylabel = "relative output error", logx = 2, logy = true, yrange = "0.03:5", lines = lines,
-      levels = { { name = "uniform", y = uniform[n].err } } }
+    panels[#panels + 1] = { title = ("%s (%d tokens)"):format(group.label, group.n),
+      xlabel = "budget m (features, landmarks, rank)", ylabel = "relative output error", logx = 2, logy = true, yrange = "0.03:5", lines = lines,
+      levels = { { name = "uniform", y = uniform[group.label].err } } }
   end
   return plot { title = "Softmax attention approximated on real text", panels = panels }
 end
@@ -223,48 +200,40 @@ return {
   cost = "under a minute on two cores",
   options = {
     { name = "text", type = "string", default = "", doc = "UTF-8 text to use; default: Genesis, embedded" },
+    { name = "source", type = "string", default = "both", choices = { "text", "model", "both" },
+      doc = "word vectors of the text, a trained model's inputs, or both" },
     { name = "draws", type = "integer", default = 3, doc = "random draws of each random method" },
     { name = "passages", type = "integer", default = 3, doc = "passages of each length" },
     { name = "only", type = "string", default = "", doc = "only methods whose name contains this" },
   },
   run = function(opt)
     if opt.draws < 1 or opt.passages < 1 then error("--draws and --passages: expected at least 1", 0) end
-    local path = opt.text ~= "" and opt.text or opt.dir .. "/../data/genesis.txt"
-    local ids, kept = words.vocabulary(words.tokens(load_text(path), path), 1500)
-    if #ids < 512 or #kept < 2 * DIM then
-      error(("--text: '%s' is too short: %d words, %d of them different; expected at least 512 and %d")
-        :format(path, #ids, #kept, 2 * DIM), 0)
-    end
+    local groups, about = inputs.groups(opt)
     results.folder(opt.out)
-    local root = fv.rng(opt.seed)
-    local Q, K = words.factors(words.ppmi(ids, #kept, 5), DIM, root:stream "svd")
-    local lengths = {}
-    for _, n in ipairs { 512, 2048 } do if n <= #ids then lengths[#lengths + 1] = n end end
-    local list, rows, uniform = methods(opt), {}, {}
-    local bar = progress.new(#list * #lengths, "kernel comparison")
-    for _, n in ipairs(lengths) do
-      local group = passages(ids, Q, K, n, math.min(opt.passages, #ids // n))
-      for _, p in ipairs(group) do prepare(p) end
-      for _, m in ipairs(list) do
-        local r = evaluate(m, group, opt, n, root:stream "bootstrap")
-        if m.name == "uniform" then uniform[n] = r end
-        r.skill = 1 - (r.err / uniform[n].err) ^ 2
+    local rows, uniform = {}, {}
+    local bar = progress.new(#methods(opt, 1) * #groups, "kernel comparison")
+    for _, group in ipairs(groups) do
+      for _, p in ipairs(group.passages) do prepare(p) end
+      for _, m in ipairs(methods(opt, group.dim)) do
+        local r = evaluate(m, group, opt, fv.rng(opt.seed):stream "bootstrap")
+        if m.name == "uniform" then uniform[group.label] = r end
+        r.skill = 1 - (r.err / uniform[group.label].err) ^ 2
         rows[#rows + 1] = r
-        bar:step(("%s m=%d n=%d"):format(m.name, m.budget, n))
+        bar:step(("%s m=%d %s"):format(m.name, m.budget, group.label))
       end
     end
     local seconds = bar:finish()
     local g = present(rows)
-    local setting = ("text %s: %d tokens, %d words; d = %d; seed %d, %d draws; %.1f s\n%s"):format(
-      path:match "[^/]+$", #ids, #kept, DIM, opt.seed, opt.draws, seconds, tostring(fv.info()))
+    local setting = ("%s; seed %d, %d draws; %.1f s\n%s"):format(about, opt.seed, opt.draws, seconds,
+      tostring(fv.info()))
     print(g:text())
     print "\n"
     print(reading)
     print("\n" .. setting)
     local csv = opt.out .. "/results.csv"
-    results.write(csv, g:csv { "n", "method", "budget", "passages", "draws", "err", "err_lo", "err_hi",
+    results.write(csv, g:csv { "input", "method", "budget", "passages", "draws", "err", "err_lo", "err_hi",
                                "kl", "kl_lo", "kl_hi", "skill", "neg", "ms", "ms_lo", "ms_hi", "path" })
-    local fig = figure(rows, lengths, uniform)
+    local fig = figure(rows, groups, uniform)
     fig:save(opt.out .. "/error.png")
     fig:save(opt.out .. "/error.svg")
     local page = report.new "Softmax attention approximated on real text"
