@@ -30,13 +30,14 @@ do
   for _, name in ipairs(fv.rule.names()) do names[#names + 1] = "rule:" .. name end
   for _, name in ipairs(names) do
     local good, model = pcall(fv.model, {
-      kind = "lm", vocab = 12, layers = 1, width = 16, heads = 2, length = 8, attention = name, hidden = 16, std = 0.2,
-      sizes = name:find "product" and { j = 2 } or nil })
+      kind = "lm", vocab = 12, layers = 1, width = 16, heads = 2, length = 8, attention = name,
+      hidden = 16, std = 0.2, sizes = name:find "product" and { j = 2 } or nil })
     if good then
       local before = fv.nn.cross_entropy(model(x), y):item()
       local loss = train(model, fv.optim("adamw", model:parameters(), { lr = 0.02, decay = 0 }), 60,
                          function() return x, y end)
-      tap.ok(loss < 0.02 and before > 1.5, name .. " learns two sequences by heart", "from %g to %g", before, loss)
+      tap.ok(loss < 0.02 and before > 1.5, name .. " learns two sequences by heart", "from %g to %g", before,
+             loss)
     else
       tap.ok(false, name .. " makes a model", "%s", model)
     end
@@ -45,7 +46,8 @@ end
 
 -- ---- a chain of known entropy ----
 do
-  local P = { { 0.7, 0.1, 0.1, 0.1 }, { 0.05, 0.05, 0.8, 0.1 }, { 0.25, 0.25, 0.25, 0.25 }, { 0.9, 0, 0, 0.1 } }
+  local P = { { 0.7, 0.1, 0.1, 0.1 }, { 0.05, 0.05, 0.8, 0.1 },
+              { 0.25, 0.25, 0.25, 0.25 }, { 0.9, 0, 0, 0.1 } }
   local s = fv.rng(3):stream "chain"
   local B, n = 16, 24
   --- Sequences (B, n+1) of the chain, and the mean and error of -log P over what is predicted.
@@ -96,8 +98,8 @@ for _, mixer in ipairs { "softmax", "gated_delta" } do
     y:slice(2, 1, n):fill(-100)
     return x, y
   end
-  local model = fv.model { kind = "lm", vocab = 9, layers = 1, width = 32, heads = 2, length = 2 * n, std = 0.2,
-                           hidden = 32, attention = mixer, conv = 2 }
+  local model = fv.model { kind = "lm", vocab = 9, layers = 1, width = 32, heads = 2, length = 2 * n,
+                           std = 0.2, hidden = 32, attention = mixer, conv = 2 }
   train(model, fv.optim("adamw", model:parameters(), { lr = 0.01, decay = 0 }), 150, draw)
   local x, y = draw()
   local said = model(x):detach():argmax(-1)

@@ -11,7 +11,8 @@ local f64, i64 = { dtype = "f64" }, { dtype = "i64" }
 do
   local x = s:normal(2, 3, 4, f64)
   local f = fv.nn.linear { inputs = 4, outputs = 5, dtype = "f64" }
-  tap.near(f(x), fv.einsum("bni,oi->bno", x, f.weight:detach()) + f.bias:detach(), 1e-14, "linear is x W' + b")
+  tap.near(f(x), fv.einsum("bni,oi->bno", x, f.weight:detach()) + f.bias:detach(), 1e-14,
+           "linear is x W' + b")
   local y = fv.nn.layer_norm { width = 4, eps = 0, dtype = "f64" }(x)
   tap.near(y:mean(-1), fv.zeros(2, 3, f64), 1e-14, "layer_norm has rows of mean 0")
   tap.near(y:square():mean(-1), fv.ones(2, 3, f64), 1e-14, "and of variance 1")
@@ -76,17 +77,26 @@ end
 
 for _, case in ipairs {
   { "linear", { inputs = 4, outputs = 3 } }, { "layer_norm", { width = 4 } }, { "rms_norm", { width = 4 } },
-  { "conv", { width = 4, bias = true } }, { "mlp", { width = 4, hidden = 5 } }, { "swiglu", { width = 4, hidden = 3 } },
+  { "conv", { width = 4, bias = true } }, { "mlp", { width = 4, hidden = 5 } },
+  { "swiglu", { width = 4, hidden = 3 } },
   { "positions", { width = 4, length = 5 } }, { "rotary", { width = 4 } },
   { "attention", { width = 4, heads = 2, kv_heads = 1, rotary = true, conv = 2, gate = true, norm = true } },
-  { "attention", { width = 4, heads = 2, mixer = "gated_delta" } },
+  { "attention", { width = 4, heads = 2, mixer = "gated_delta", conv = 2 } },
+  { "attention", { width = 4, heads = 2, mixer = "nystrom", causal = false,
+                   mixer_options = { landmarks = 2 } } },
+  { "attention", { width = 4, heads = 2, mixer = "rwkv7" } },
+  { "attention", { width = 4, mixer = "mamba2" } },
+  { "attention", { width = 4, heads = 2, mixer = fv.rule "gla", gate = true, norm = false } },
+  { "encoder", { inputs = 4, width = 6, heads = 2, hidden = 5, layers = 1, std = 0.3 } },
+  { "classifier", { inputs = 4, width = 4, heads = 2, outputs = 3, layers = 1, std = 0.3, pool = "last" } },
   { "attention", { width = 4, heads = 2, mixer = "delta_product", sizes = { j = 2 } } },
   { "block", { width = 4, heads = 2, mlp = "swiglu" } }
 } do
   local kind, opt = case[1], case[2]
   opt.dtype = "f64"
   local worst = gap(fv.nn[kind](opt), s:normal(2, 5, 4, f64))
-  tap.ok(worst < 1e-6, kind .. " has the gradients of differences", "gap %g", worst)
+  local mixer = opt.mixer and " with " .. (type(opt.mixer) == "string" and opt.mixer or opt.mixer.name) or ""
+  tap.ok(worst < 1e-6, kind .. mixer .. " has the gradients of differences", "gap %g", worst)
 end
 
 -- ---- names, counts, files ----
@@ -99,9 +109,12 @@ do
   for i, p in ipairs(m:parameters()) do names[i], n = p.name, n + p.tensor:numel() end
   tap.is(names[1] .. " " .. names[5], "embed.weight blocks.1.mix.q.weight", "parameters have dotted names")
   tap.is(m:count(), n, "count adds them up")
-  tap.is(n, 11 * 8 + 6 * 8 + 2 * (4 * 64 + 2 * 16 + 8 * 32 * 2 + 32 + 8) + 16, "which is what the formula says")
-  tap.near(build(3).blocks[2].mix.q.weight:detach(), m.blocks[2].mix.q.weight:detach(), 0, "a seed gives one model")
-  local wide = fv.model { kind = "lm", vocab = 11, layers = 3, width = 8, heads = 2, length = 6, seed = 3, mlp = "swiglu" }
+  tap.is(n, 11 * 8 + 6 * 8 + 2 * (4 * 64 + 2 * 16 + 8 * 32 * 2 + 32 + 8) + 16,
+         "which is what the formula says")
+  tap.near(build(3).blocks[2].mix.q.weight:detach(), m.blocks[2].mix.q.weight:detach(), 0,
+           "a seed gives one model")
+  local wide = fv.model { kind = "lm", vocab = 11, layers = 3, width = 8, heads = 2, length = 6, seed = 3,
+                          mlp = "swiglu" }
   tap.near(wide.blocks[2].mix.q.weight:detach(), m.blocks[2].mix.q.weight:detach(), 0,
            "what else there is does not shift a parameter's draws")
   local path, ids = os.tmpname() .. ".safetensors", s:integers(1, 11, 2, 6)
@@ -111,16 +124,54 @@ do
   other:load(path)
   tap.near(other(ids):detach(), m(ids):detach(), 0, "save and load give the same bits")
   local good, err = pcall(function()
-    fv.model { kind = "lm", vocab = 12, layers = 1, width = 8, heads = 2, length = 6, tied = false }:load(path)
+    local m2 = fv.model { kind = "lm", vocab = 12, layers = 1, width = 8, heads = 2, length = 6, tied = false }
+    m2:load(path)
   end)
   tap.ok(not good and err:find("missing 'head.weight' (12,8)", 1, true)
          and err:find("'embed.weight': expected f32 (12,8), got f32 (11,8)", 1, true)
          and err:find("unknown entry 'blocks.2.mix.q.weight'", 1, true),
          "load lists all that does not fit in one error", "%s", tostring(err))
   os.remove(path)
-  tap.is(m:state_bytes { n = 100 }, 2 * 2 * 8 * 100 * 4, "the state of softmax attention is its keys and values")
+  tap.is(m:state_bytes { n = 100 }, 2 * 2 * 8 * 100 * 4,
+         "the state of softmax attention is its keys and values")
   local d = fv.nn.attention { width = 8, heads = 2, mixer = "delta" }
   tap.is(d:state_bytes { n = 100 }, 2 * 4 * 4 * 4, "that of the delta rule is a matrix a head")
+end
+
+-- ---- operators of layers ----
+do
+  local x, b = s:normal(40, 7, f64) * 3, s:normal(7, f64)
+  tap.near(fv.bias_gelu(x, { bias = b }), (x + b):gelu(), 1e-14, "bias_gelu is gelu(x + b)")
+  local z = fv.linspace(-13, 13, 4001)
+  local off = (fv.bias_gelu(z:unsqueeze(1)):squeeze(1):to "f64" - z:to("f64"):gelu()):abs()
+  tap.ok((off / z:to("f64"):abs():maximum(1)):max():item() < 2e-7, "to 2e-7 of max(1, |z|) in f32")
+  tap.near(fv.silu_mul(x, x + 1), x:silu() * (x + 1), 1e-14, "silu_mul is silu(a) b")
+  tap.near(fv.l2_norm(x, { silu = true, eps = 0 }):square():sum(-1), fv.ones(40, f64), 1e-14,
+           "l2_norm has rows of length 1")
+  tap.near(fv.l2_norm(x, { silu = true, eps = 0 }) * x:silu():norm(-1):unsqueeze(-1), x:silu(), 1e-13,
+           "in the direction of silu(x)")
+  for name, op in pairs { bias_gelu = fv.bias_gelu, l2_norm = fv.l2_norm, rms_norm = fv.rms_norm,
+                          layer_norm = fv.layer_norm } do
+    local y = op(fv.tensor { { 1, 0 / 0, 2 }, { 1, 2, 3 } })
+    tap.ok(y[1]:isnan():any():item() == 1 and y[2]:isnan():any():item() == 0, name .. " keeps NaN in its row")
+  end
+  -- the pair (x_1, x_2) of token t is the complex number x_1 + i x_2 times e^{it}
+  local r, c1, s1 = fv.rotary(fv.tensor({ { 1, 0 }, { 1, 0 }, { 0, 2 } }, f64)), math.cos(1), math.sin(1)
+  tap.near(r, fv.tensor({ { 1, 0 }, { c1, s1 }, { -2 * math.sin(2), 2 * math.cos(2) } }, f64), 1e-15,
+           "rotary multiplies by e^{it}")
+end
+
+-- ---- checkpoints ----
+do
+  local function gradient(checkpoint)
+    local m = fv.model { kind = "lm", vocab = 5, layers = 2, width = 8, heads = 2, length = 4, dropout = 0.2,
+                         checkpoint = checkpoint }:train(3)
+    local ids = fv.tensor({ { 1, 2, 3, 4 }, { 5, 4, 3, 2 } }, i64)
+    fv.nn.cross_entropy(m(ids), ids):backward()
+    return m.blocks[1].mix.q.weight.grad
+  end
+  tap.near(gradient(true), gradient(false), 1e-6,
+           "checkpointed blocks drop the same and have the same gradient")
 end
 
 -- ---- one clear error each ----
@@ -134,14 +185,21 @@ do
   tap.raises("linear 'blocks.1.mlp.up': x: expected f32 %(..., 8%), got f32 %(2,7%)",
              "a layer inside names itself, the argument and both shapes", m.blocks[1].mlp.up, fv.zeros(2, 7))
   local logits = fv.zeros(2, 3, 5)
-  tap.raises("labels: expected ids in 1 .. 5, got 0", "labels out of range are refused", fv.nn.cross_entropy, logits,
-             fv.zeros(2, 3, i64))
-  tap.raises("labels: expected i64 %(2,3%) like logits %(2,3,5%), got i64 %(2,4%)", "so are labels of another shape",
-             fv.nn.cross_entropy, logits, fv.ones(2, 4, i64))
+  tap.raises("labels: expected ids in 1 .. 5, got 0", "labels out of range are refused",
+             fv.nn.cross_entropy, logits, fv.zeros(2, 3, i64))
+  tap.raises("labels: expected i64 %(2,3%) like logits %(2,3,5%), got i64 %(2,4%)",
+             "so are labels of another shape", fv.nn.cross_entropy, logits, fv.ones(2, 4, i64))
   tap.raises("all ignored", "and labels that are all ignored", fv.nn.cross_entropy, logits,
              fv.full({ 2, 3 }, -100, i64))
-  tap.raises("no attention or rule is named 'detla'; did you mean 'delta'", "a mixer nobody has names the nearest",
-             fv.nn.attention, { width = 8, mixer = "detla" })
+  tap.raises("no attention or rule is named 'detla'; did you mean 'delta'",
+             "a mixer nobody has names the nearest", fv.nn.attention, { width = 8, mixer = "detla" })
+  tap.raises("expected one of the options 'vocab' %(ids%) and 'inputs'",
+             "an encoder needs to know its tokens", fv.nn.encoder, { width = 8 })
+  tap.raises("rules are causal", "a rule that should look ahead is refused", fv.nn.attention,
+             { width = 8, mixer = "delta", causal = false })
+  tap.raises("unknown kind 'sigmod' of input 'beta'",
+             "a kind of projection nobody has is told", fv.nn.attention,
+             { width = 8, mixer = "delta", project = { beta = "sigmod" } })
   tap.raises("no causal form", "causal without a causal form is refused when built", fv.nn.attention,
              { width = 8, mixer = "nystrom" })
   tap.raises("liner.*did you mean 'linear'", "a layer nobody has names the nearest",
@@ -153,7 +211,8 @@ do
   local logits, labels = s:normal(4, 5, f64), fv.tensor({ 2, -100, 5, 1 }, i64)
   local p, sum = logits:softmax(-1), 0
   for i, y in ipairs { 2, false, 5, 1 } do if y then sum = sum - math.log(p[i]:get(y)) end end
-  tap.close(fv.nn.cross_entropy(logits, labels):item(), sum / 3, 1e-14, "cross_entropy is the mean over labels that count")
+  tap.close(fv.nn.cross_entropy(logits, labels):item(), sum / 3, 1e-14,
+            "cross_entropy is the mean over labels that count")
   tap.close(fv.nn.cross_entropy(logits, labels, { reduce = "sum" }):item(), sum, 1e-14, "or their sum")
   tap.is(fv.nn.cross_entropy(logits, labels, { reduce = "none" }):get(2), 0, "an ignored row has loss 0")
   local big = fv.tensor { { 1e4, 0 }, { 0, 1e4 } }

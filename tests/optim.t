@@ -81,7 +81,8 @@ do
   local _, S = fv.svd(w:detach())
   local scale = (6 / 4) ^ 0.5
   tap.ok(S:max():item() < 1.3 * scale and S:min():item() > 0.6 * scale,
-         "muon's step of a matrix has singular values near sqrt(r/c)", "%g to %g", S:min():item(), S:max():item())
+         "muon's step of a matrix has singular values near sqrt(r/c)", "%g to %g",
+         S:min():item(), S:max():item())
   local U, _, Vt = fv.svd(w.grad)
   local nearest = U:matmul(Vt)
   local cosine = -(w:detach() * nearest):sum():item() / (w:detach():norm() * nearest:norm()):item()
@@ -143,8 +144,8 @@ do
   local x = fv.zeros(2, 2):requires_grad()
   local ps = { { name = "w", tensor = x } }
   local o = fv.optim("adam", ps)
-  tap.raises("'w.m': expected f32 %(2,2%), got f32 %(3%)\n.*unknown entry 'v.m'", "load lists all that does not fit",
-             o.load, o, { step = 1, ["w.m"] = fv.zeros(3), ["v.m"] = fv.zeros(1) })
+  tap.raises("'w.m': expected f32 %(2,2%), got f32 %(3%)\n.*unknown entry 'v.m'",
+             "load lists all that does not fit", o.load, o, { step = 1, ["w.m"] = fv.zeros(3), ["v.m"] = fv.zeros(1) })
   tap.raises("optim.t.*did you mean 'adam'", "an optimiser nobody has names the nearest",
              function() local _ = fv.optim("adamv", ps) end)
   tap.raises("unknown option 'lrr'", "so does an unknown option", fv.optim, "adam", ps, { lrr = 1 })

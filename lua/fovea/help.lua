@@ -69,6 +69,13 @@ local function entry(e)
   local out = { use or ('fv.%s("%s"%s)'):format(word, e.name, list == "" and "" or ", " .. list),
                 "  " .. e.kind .. (e.sig and "  " .. e.sig or "") }
   body(out, e)
+  if e.extend then
+    local lines, own = {}, #e.options
+    for i, o in ipairs(options.join(e.options, e.extend {})) do
+      if i > own then lines[#lines + 1] = options.line(o) end
+    end
+    section(out, "Options handed on", lines)
+  end
   if e.call then
     local lines = {}
     for i, o in ipairs(e.call) do lines[i] = options.line(o) end

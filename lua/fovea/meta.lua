@@ -2558,7 +2558,8 @@ function fovea.gated_delta_rule(q, k, v, beta, g, options) end
 ---each f32 or f64 tensor among the arguments, in order, then the result itself. A table of
 ---tensors, nested or not, gets a table of gradients with its keys; f sees a copy of it. Other
 ---arguments pass through. Ordinary Lua in f is differentiated as it ran: loops, branches,
----closures. Gradients nest: fv.grad(function(x) return (fv.grad(f)(x)):sum() end).
+---closures. Gradients nest: fv.grad(function(x) return (fv.grad(f)(x)):sum() end); operators
+---of fv.ops, and layers made of them, have first derivatives only: a second one raises.
 ---Example: fv.grad(function(x) return (x * x):sum() end)(fv.tensor({1, 2}))
 ---@param f any
 ---@return any
@@ -2694,8 +2695,8 @@ fovea.map = {}
 
 ---fv.model{kind="lm", ...} -> layer
 ---a whole model, ready for fv.train.
----kind names an entry of fv.nn that is a model; the other options are its own. "lm" maps ids
----i64 (b, n), 1 .. vocab, to logits (b, n, vocab): fv.help "lm" lists its options.
+---kind names an entry of fv.nn; the other options are its own. "lm" maps ids i64 (b, n), 1 .. vocab,
+---to logits (b, n, vocab), "classifier" ids or x (b, n, inputs) to (b, outputs): see their help.
 ---Example: m = fv.model{kind="lm", vocab=256, layers=2, width=128, heads=4, attention="delta"}
 ---         loss = fv.nn.cross_entropy(m(ids), labels); loss:backward()
 function fovea.model() end
@@ -2704,11 +2705,11 @@ function fovea.model() end
 ---the parts of models; fv.nn.NAME(x, y, {...}) -> loss for losses.
 ---A layer is called with tensors, layer(x), and has
 ---  layer:parameters()     its parameters in a fixed order, { { name =, tensor = }, ... };
----                         names are dotted: "blocks.1.attn.q.weight"
+---                         names are dotted: "blocks.1.mix.q.weight"
 ---  layer:train(step)      training mode; step keys the dropout masks and may be left out
 ---                         where nothing drops; layer:eval() ends it. Layers begin in eval.
 ---  layer:count()          the number of trained numbers
----  layer:state_bytes{n=}  bytes kept to continue one sequence of n tokens, f32 as f32
+---  layer:state_bytes{n=}  bytes kept to go on with one sequence after n tokens
 ---  layer:save(path), layer:load(path)   .safetensors; load raises one error that lists
 ---                         every missing, extra and misshapen entry
 ---Parameters are tensors that require gradients; gradients land in t.grad by
@@ -2720,7 +2721,7 @@ function fovea.model() end
 ---@field entry fun(name: string): table
 ---@field help fun(name?: string)
 ---@field register fun(entry: table)
----@overload fun(name: "attention"|"block"|"conv"|"cross_entropy"|"dropout"|"embedding"|"layer_norm"|"linear"|"lm"|"mlp"|"mse"|"positions"|"rms_norm"|"rotary"|"swiglu", options?: table): any
+---@overload fun(name: "attention"|"block"|"classifier"|"conv"|"cross_entropy"|"dropout"|"embedding"|"encoder"|"layer_norm"|"linear"|"lm"|"mlp"|"mse"|"positions"|"rms_norm"|"rotary"|"swiglu", options?: table): any
 fovea.nn = {}
 
 ---fv.no_grad(f, ...) -> results of f

@@ -1,6 +1,6 @@
 --- fv.model{kind="lm", ...} -> layer: a whole model, ready for fv.train.
---- kind names an entry of fv.nn that is a model; the other options are its own. "lm" maps ids
---- i64 (b, n), 1 .. vocab, to logits (b, n, vocab): fv.help "lm" lists its options.
+--- kind names an entry of fv.nn; the other options are its own. "lm" maps ids i64 (b, n), 1 .. vocab,
+--- to logits (b, n, vocab), "classifier" ids or x (b, n, inputs) to (b, outputs): see their help.
 --- Example: m = fv.model{kind="lm", vocab=256, layers=2, width=128, heads=4, attention="delta"}
 ---          loss = fv.nn.cross_entropy(m(ids), labels); loss:backward()
 

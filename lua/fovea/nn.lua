@@ -1,11 +1,11 @@
 --- fv.nn.NAME{...} -> layer: the parts of models; fv.nn.NAME(x, y, {...}) -> loss for losses.
 --- A layer is called with tensors, layer(x), and has
 ---   layer:parameters()     its parameters in a fixed order, { { name =, tensor = }, ... };
----                          names are dotted: "blocks.1.attn.q.weight"
+---                          names are dotted: "blocks.1.mix.q.weight"
 ---   layer:train(step)      training mode; step keys the dropout masks and may be left out
 ---                          where nothing drops; layer:eval() ends it. Layers begin in eval.
 ---   layer:count()          the number of trained numbers
----   layer:state_bytes{n=}  bytes kept to continue one sequence of n tokens, f32 as f32
+---   layer:state_bytes{n=}  bytes kept to go on with one sequence after n tokens
 ---   layer:save(path), layer:load(path)   .safetensors; load raises one error that lists
 ---                          every missing, extra and misshapen entry
 --- Parameters are tensors that require gradients; gradients land in t.grad by

@@ -1,10 +1,10 @@
 -- How a layer makes the inputs of a rule from its tokens x (b, n, width).
 --
--- project.kinds[kind](l, a, size) adds to layer l what input a (an entry of rule.inputs)
+-- project.kinds[kind](l, a, size, init, taps) adds to layer l what input a (an entry of rule.inputs)
 -- needs, and returns f(x) -> the input, heads before tokens: (b, heads, n, ...), or
 -- (heads, ...) for what is the same for all tokens.  size has the letters of a.dims and
--- heads.  A rule's entry may name the kind of an input, project = { g = "logsigmoid" };
--- else project.default says.
+-- heads, init is that of weights, taps those of a short convolution after it (0: none).  A
+-- rule's entry may name the kind of an input, project = { g = "logsigmoid" }; else its name tells.
 
 local core = require "fovea.core"
 local layer = require "fovea.layer"
@@ -38,15 +38,23 @@ local function split(y, heads, sizes)
 end
 project.split = split
 
+--- A short convolution and its silu for input 'name'; nil where taps is 0.
+function project.conv(l, name, width, taps)
+  if taps == 0 then return nil end
+  return layer.child(l, "conv_" .. name, "conv", { width = width, taps = taps, silu = true })
+end
+
 --- A projection with activation 'act' and, where 'first' is given, a bias that begins there.
 local function projection(act, first)
-  return function(l, a, size, init)
+  return function(l, a, size, init, taps)
     local sizes, n = rest(a, size)
     local f = layer.child(l, a.name, "linear", { inputs = size.width, outputs = size.heads * n, bias = false,
                                                  init = init })
     local b = first and layer.param(l, a.name .. "_bias", { size.heads * n }, first)
+    local conv = project.conv(l, a.name, size.heads * n, taps)
     return function(x)
       local y = f(x)
+      if conv then y = conv(y) end
       if b then y = y + b end
       return split(act and act(y) or y, size.heads, sizes)
     end
@@ -125,9 +133,9 @@ project.features = {
   elu1 = function(x) return core.elu1(x) end
 }
 
---- The features a rule's kernel asks for.
-function project.feature(kernel)
-  if kernel == "erase_write_rule" or kernel == "fwm_rule" then return "silu_l2" end
+--- The features a rule's kernel asks for; convolutions have had their silu.
+function project.feature(kernel, taps)
+  if kernel == "erase_write_rule" or kernel == "fwm_rule" then return taps > 0 and "l2" or "silu_l2" end
   return kernel == "linear_attention" and "elu1" or "none"
 end
 

@@ -3,7 +3,8 @@
 --- each f32 or f64 tensor among the arguments, in order, then the result itself. A table of
 --- tensors, nested or not, gets a table of gradients with its keys; f sees a copy of it. Other
 --- arguments pass through. Ordinary Lua in f is differentiated as it ran: loops, branches,
---- closures. Gradients nest: fv.grad(function(x) return (fv.grad(f)(x)):sum() end).
+--- closures. Gradients nest: fv.grad(function(x) return (fv.grad(f)(x)):sum() end); operators
+--- of fv.ops, and layers made of them, have first derivatives only: a second one raises.
 --- Example: fv.grad(function(x) return (x * x):sum() end)(fv.tensor({1, 2}))
 --- fv.value_and_grad(f) -> function: fv.grad with the result first: value, gradient, ...
 --- fv.vjp(f, xs, seed?) -> gradients, result: seed' times the Jacobian of f at the list xs

@@ -6,6 +6,7 @@ local project = require "fovea.project"
 
 local query = { q = true, C = true, r = true }
 local key = { k = true, B = true }
+local written = { v = true, x = true }
 
 --- The mixer by name or by value, and whether it is a rule.
 local function resolve(given, name, options)
@@ -51,6 +52,7 @@ local function attention(l, mixer, opt, size)
   for i, name in ipairs { "q", "k", "v" } do
     layer.child(l, name, "linear", { inputs = opt.width, outputs = (i == 1 and opt.heads or grouped) * size.d,
                                      bias = opt.bias, init = opt.init })
+    project.conv(l, name, (i == 1 and opt.heads or grouped) * size.d, opt.conv)
   end
   l.state = function(_, sizes)
     return grouped * mixer:state { n = sizes.n, d = size.d, e = size.d }
@@ -77,7 +79,8 @@ local function recurrence(l, rule, opt, size)
   end
   local make = {}
   for i, a in ipairs(rule.inputs) do
-    make[i] = project.kind(rawget(rule, "entry"), a, opt.project)(l, a, size, opt.init)
+    local taps = (query[a.name] or key[a.name] or written[a.name]) and opt.conv or 0
+    make[i] = project.kind(rawget(rule, "entry"), a, opt.project)(l, a, size, opt.init, taps)
   end
   l.state = function()
     local total = 0
@@ -109,7 +112,8 @@ return {
      .. "mixer_options) or the thing itself. Attention has projections q, k, v; a rule has one for each\n"
      .. "input of its signature: rates by a sigmoid, log gates -e^{A_log} softplus(.), at most 0, and\n"
      .. "what is one a head as parameters; option project chooses another kind by input.\n"
-     .. "Delta rules take silu and unit keys and queries (feature). Rules' heads are RMS-normed.\n"
+     .. "Delta rules take silu and unit keys and queries (feature). Rules' heads are RMS-normed. Rules\n"
+     .. "are causal; a method without a causal form needs causal=false.\n"
      .. "layer(x, options) hands options such as key_length to the mixer.",
   options = {
     { "width", "integer", nil, "size of a token", required = true, lo = 1 },
@@ -120,7 +124,7 @@ return {
     { "mixer_options", "table", nil, "options of the mixer, where it is a name" },
     { "causal", "boolean", true, "tokens see those before alone" },
     { "rotary", "boolean", false, "turn queries and keys by their positions" },
-    { "conv", "integer", 0, "taps of a short convolution, then silu, on projections q, k, v; 0: none",
+    { "conv", "integer", 0, "taps of a short convolution, then silu, on queries, keys and values; 0: none",
       lo = 0, hi = 64 },
     { "feature", "string", nil, "of queries and keys; the mixer's usual one unless given",
       choices = { "none", "l2", "silu_l2", "softmax", "elu1" } },
@@ -144,14 +148,10 @@ return {
     local size = { width = opt.width, heads = opt.heads, d = d, e = d }
     for letter, n in pairs(opt.sizes or {}) do size[letter] = n end
     local kernel = is_rule and rawget(mixer, "kernel")
-    l.feature = project.features[opt.feature or project.feature(kernel and kernel.name)]
+    l.feature = project.features[opt.feature or project.feature(kernel and kernel.name, opt.conv)]
     l.mix = (is_rule and recurrence or attention)(l, mixer, opt, size)
     l.turn = project.features.none
     if opt.rotary then l.turn = layer.child(l, "rotary", "rotary", { width = d }) end
-    for _, part in ipairs(opt.conv > 0 and { "q", "k", "v" } or {}) do
-      local heads = part == "q" and opt.heads or opt.kv_heads or opt.heads
-      layer.child(l, "conv_" .. part, "conv", { width = heads * d, taps = opt.conv, silu = true })
-    end
     local norm = opt.norm
     if norm == nil then norm = is_rule end
     if norm then layer.child(l, "norm", "rms_norm", { width = d }) end
