@@ -4,6 +4,30 @@ local fv = require "fovea"
 local features = require "fovea.features"
 local heads = require "fovea.heads"
 
+--- Keys from key_length on as zeros: nothing reads them, but the map's gradient would
+--- multiply what they hold by 0.
+local function valid(k, key_length)
+  local m, shape = k:size(-2), { k:shape() }
+  local length = fv.tensor(heads.lengths(key_length, k, "favor"), { dtype = "i64" })
+  for i = 1, #shape do shape[i] = 1 end
+  if #shape > 2 then shape[1] = k:size(1) end
+  shape[#shape - 1] = m
+  local seen = fv.arange(1, m, { dtype = "i64" }):unsqueeze(1):le(length:unsqueeze(-1)):reshape(shape)
+  return fv.where(seen, k, fv.zeros(1, { dtype = k:dtype() }))
+end
+
+--- Attention on the logarithms of phi's features; where they are those of the softmax
+--- kernel one operator forms them and their sums together.
+local function log_attention(phi, q, k, v, c)
+  local opt, by = phi.options, { causal = c.causal, key_length = c.key_length }
+  if opt.kernel == "softmax" and opt.scale >= 0 then
+    by.scale, by.hyperbolic = opt.scale ^ 2, opt.estimator == "hyperbolic"
+    return (fv.favor_attention(q, k, v, phi.W:to(q:dtype()), by))
+  end
+  if c.key_length then k = valid(k, c.key_length) end
+  return (fv.positive_attention(phi:log(q, "q"), phi:log(k, "k"), v, by))
+end
+
 return {
   name = "favor",
   doc = "FAVOR+ attention: softmax attention estimated with random features, linear in n.\n"
@@ -24,10 +48,15 @@ return {
         local phi = pick(q:size(-1))
         local logs = phi.caps.log_features == true
         local o
-        if logs then
-          o = fv.positive_attention(phi:log(q, "q"), heads.match(phi:log(k, "k"), q), heads.match(v, q), c)
-        else o = fv.linear_attention(phi(q, "q"), phi(k, "k"), v, c) end
-        local info = { path = "approximate", features = phi.features, log_domain = logs }
+        local logs = opt.estimator ~= "trig"
+        if logs then o = log_attention(phi, q, k, v, c)
+        else
+          o = fv.linear_attention(phi(q, "q"), phi(k, "k"), v, { causal = c.causal, key_length = c.key_length })
+        end
+        local sizes = features.sizes(q, k, v)
+        sizes.f, sizes.d = phi.features, nil
+        local info = features.form(logs and "positive_attention" or "linear_attention", q, c.causal, sizes)
+        info.path, info.features, info.log_domain = "approximate", phi.features, logs
         return o, info, features.cost(phi, phi.features, features.sizes(q, k, v))
       end,
       state = function(_, s) return features.state(pick(s.d).features, s.e) end,
