@@ -2521,7 +2521,7 @@ function fovea.checkpoint(f, ...) end
 ---@overload fun(name: "csv"|"fasta"|"idx"|"npz"|"text", options?: table): any
 fovea.data = {}
 
----fv.delta_rule(q, k, v, beta, {state=, scale=, form=, chunk=}) -> o, state
+---fv.delta_rule(q, k, v, beta, {state=, scale=, form=, chunk=}) -> o, state, info
 ---the delta rule.
 ---S_t = S_{t-1} + beta_t k_t (v_t - S_{t-1}'k_t)',  o_t = S_t'q_t
 ---q, k (..., n, d), v (..., n, e), beta (..., n) or a number; state (..., d, e) continues a
@@ -2534,9 +2534,10 @@ fovea.data = {}
 ---@param options? table {state=, scale=, form=, chunk=}
 ---@return any
 ---@return any
+---@return any
 function fovea.delta_rule(q, k, v, beta, options) end
 
----fv.gated_delta_rule(q, k, v, beta, g, {state=, scale=, form=, chunk=}) -> o, state
+---fv.gated_delta_rule(q, k, v, beta, g, {state=, scale=, form=, chunk=}) -> o, state, info
 ---the gated delta rule.
 ---S_t = e^{g_t} S_{t-1} + beta_t k_t (v_t - e^{g_t} S_{t-1}'k_t)',  o_t = S_t'q_t
 ---As fv.delta_rule, with log gates g (..., n), each at most 0 (an error says which is not).
@@ -2548,6 +2549,7 @@ function fovea.delta_rule(q, k, v, beta, options) end
 ---@param beta any
 ---@param g any
 ---@param options? table {state=, scale=, form=, chunk=}
+---@return any
 ---@return any
 ---@return any
 function fovea.gated_delta_rule(q, k, v, beta, g, options) end
@@ -2826,8 +2828,8 @@ fovea.property = {}
 ---fv.rule(name, options)
 ---fast-weight update rules, the recurrent family of attention.
 ---rule = fv.rule("gated_delta")
----o, state = rule:apply(q, k, v, beta, g, {state=, scale=, form=, chunk=})    -- or rule(...)
----o, state = rule:apply({ q = q, k = k, v = v, beta = beta, g = g }, {state=})
+---o, state, info = rule:apply(q, k, v, beta, g, {state=, scale=, form=, chunk=})    -- or rule(...)
+---o, state, info = rule:apply({ q = q, k = k, v = v, beta = beta, g = g }, {state=})
 ---Every rule is causal: o_t sees tokens 1 .. t. rule.sig shows the inputs in order with the
 ---shapes of one head; leading dimensions are batch and heads and broadcast, so gates may be
 ---shared; an input that is the same for all tokens may be a number. The state S has a row for
@@ -2835,7 +2837,9 @@ fovea.property = {}
 ---sequence as if it had not been cut. Where a rule keeps several tensors its state is a table
 ---of them by name (rule.state lists them), else the tensor. Gates named g are logarithms,
 ---at most 0. Each rule is a few lines on the recurrence that rule.kernel names; form and
----chunk are that operator's; rule:cost{n=,d=,e=} is its bill.
+---chunk are that operator's; rule:cost{n=,d=,e=,heads=} is its bill and says which form it
+---would take. info = { kernel =, form =, chunk = } says which one ran: "token", in the order
+---of the plain loop, or "chunk", by products inside chunks of so many tokens.
 ---Exact softmax attention has no such state. It goes on by keeping all keys and values,
 ---k = fv.cat({k, new}, -2): with causal the last query sees the last key.
 ---@class fovea.registry.rule

@@ -1,8 +1,8 @@
 --- fv.rule(name, options): fast-weight update rules, the recurrent family of attention.
 ---
 --- rule = fv.rule("gated_delta")
---- o, state = rule:apply(q, k, v, beta, g, {state=, scale=, form=, chunk=})    -- or rule(...)
---- o, state = rule:apply({ q = q, k = k, v = v, beta = beta, g = g }, {state=})
+--- o, state, info = rule:apply(q, k, v, beta, g, {state=, scale=, form=, chunk=})    -- or rule(...)
+--- o, state, info = rule:apply({ q = q, k = k, v = v, beta = beta, g = g }, {state=})
 ---
 --- Every rule is causal: o_t sees tokens 1 .. t. rule.sig shows the inputs in order with the
 --- shapes of one head; leading dimensions are batch and heads and broadcast, so gates may be
@@ -11,7 +11,9 @@
 --- sequence as if it had not been cut. Where a rule keeps several tensors its state is a table
 --- of them by name (rule.state lists them), else the tensor. Gates named g are logarithms,
 --- at most 0. Each rule is a few lines on the recurrence that rule.kernel names; form and
---- chunk are that operator's; rule:cost{n=,d=,e=} is its bill.
+--- chunk are that operator's; rule:cost{n=,d=,e=,heads=} is its bill and says which form it
+--- would take. info = { kernel =, form =, chunk = } says which one ran: "token", in the order
+--- of the plain loop, or "chunk", by products inside chunks of so many tokens.
 ---
 --- Exact softmax attention has no such state. It goes on by keeping all keys and values,
 --- k = fv.cat({k, new}, -2): with causal the last query sees the last key.
@@ -126,6 +128,19 @@ local function start(self, given, size, first)
   return given
 end
 
+--- How the kernel runs the arguments of a call: { kernel =, form =, chunk = }.
+local function plan(kernel, opt, ...)
+  local sizes = { form = opt.form, chunk = opt.chunk, causal = opt.causal }
+  for i, a in ipairs(kernel.inputs) do
+    local x = select(i, ...)
+    if a.optional or options.type(x) ~= "tensor" then break end
+    for j = 1, #a.dims do sizes[a.dims:sub(j, j)] = x:size(j - 1 - #a.dims) end
+    if i == 1 then sizes.heads = x:ndim() > 2 and math.max(1, x:size(-3)) or 1 end
+  end
+  local cost = kernel:cost(sizes)
+  return { kernel = kernel.name, form = cost.form, chunk = cost.chunk }
+end
+
 local function finish(object, entry)
   local run, kernel = object.run, core.ops[entry.kernel]
   local before, after = entry.sig:match("^(.-)%->%s*[%w_]+%b()(.*)$")
@@ -146,11 +161,14 @@ local function finish(object, entry)
     local c = options.read(call, given, self.name, 3)
     local x, size, first = inputs(self, by)
     local s = start(self, c.state, size, first)
-    return run(x, s, function(q, ...)
+    local info
+    local o, last = run(x, s, function(q, ...)
       local opt = select(-1, ...)
       opt.form, opt.chunk = c.form, c.chunk
+      info = plan(kernel, opt, q, ...)
       return kernel(c.scale == 1 and q or q * c.scale, ...)
     end)
+    return o, last, info
   end
   object.apply = object.call
   object.cost = object.cost or function(_, sizes) return kernel:cost(sizes) end

@@ -217,6 +217,7 @@ static void cost (const fov_Call *c, fov_Cost *w) {
   const double n = (double)fov_dim(c, 'n'), d = (double)fov_dim(c, 'd'),
                e = (double)fov_dim(c, 'e');
   w->flops = 6 * n * d * e;
+  w->form = "token", w->chunk = 1;
   w->bytes = (n * (2 * d + 2 * e) + d * e) * (double)sizeof(real);
   w->exps = 0;
 }
