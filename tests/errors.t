@@ -15,6 +15,9 @@ raises("#3 to 'set' %(expected a number, got string%)", "set",
        function() fv.zeros(1, 1):set(1, 1, "a") end)
 tap.is(fv.tensor({ true, false }, { dtype = "u8" }):sum():item(), 1, "truth values fill masks")
 tap.is(tostring(fv.tensor { 0 / 0, -(0 / 0) }), "tensor f32 (2)\n[nan, nan]", "NaN is shown without its sign")
+tap.is(tostring(fv.arange(99991, 100003):reshape(1, 13)), "tensor i64 (1,13)\n"
+       .. "[[ 99991,  99992,  99993,  99994,  99995,  99996,  99997,  99998,  99999,\n"
+       .. "  100000, 100001, 100002, 100003]]", "long rows break before column 80")
 
 -- memory: three times 2^46 bytes are more than an address space has
 local kept = {}

@@ -6,12 +6,14 @@
 #include <string.h>
 
 enum { EDGE = 3, MANY = 1000 };   /* shown at each end once there are many */
+enum { COLUMNS = 80 };
 
 typedef struct Style {
   const fov_Tensor *t;
   bool cut;          /* leave out the middle of long dimensions */
   char format[16];
   int width;
+  ptrdiff_t row;     /* elements in one line */
 } Style;
 
 /* NaN without its sign, which is noise. */
@@ -66,6 +68,12 @@ static void widest (void *arg, const char *x) {
   if (n > r->s->width) r->s->width = n;
 }
 
+/* A new line inside the brackets of dimensions 0 .. dim. */
+static void newline (luaL_Buffer *b, int dim) {
+  luaL_addchar(b, '\n');
+  for (int k = 0; k <= dim; k++) luaL_addchar(b, ' ');
+}
+
 static void body (lua_State *L, luaL_Buffer *b, const Style *s, int dim, const char *x) {
   const fov_Tensor *t = s->t;
   char buf[64];
@@ -75,15 +83,17 @@ static void body (lua_State *L, luaL_Buffer *b, const Style *s, int dim, const c
     return;
   }
   ptrdiff_t n = t->shape[dim], size = (ptrdiff_t)fov_type_size(t->type);
+  bool last = dim == t->ndim - 1;
   luaL_addchar(b, '[');
   for (ptrdiff_t i = 0; i < n; i++) {
     if (i > 0) {
-      luaL_addstring(b, dim == t->ndim - 1 ? ", " : ",\n");
-      if (dim < t->ndim - 1) for (int k = 0; k <= dim; k++) luaL_addchar(b, ' ');
+      luaL_addchar(b, ',');
+      if (!last || (!s->cut && i % s->row == 0)) newline(b, dim);
+      else luaL_addchar(b, ' ');
     }
     if (s->cut && n > 2 * EDGE && i == EDGE) {
-      luaL_addstring(b, dim == t->ndim - 1 ? "..., " : "...,\n");
-      if (dim < t->ndim - 1) for (int k = 0; k <= dim; k++) luaL_addchar(b, ' ');
+      luaL_addstring(b, last ? "..., " : "...,");
+      if (!last) newline(b, dim);
       i = n - EDGE;
     }
     body(L, b, s, dim + 1, x + i * t->stride[dim] * size);
@@ -124,6 +134,8 @@ void fov_pushtext (lua_State *L, const fov_Tensor *t) {
                   : r.hi >= 1e5 || r.lo < 1e-4 ? "%*.4e" : "%*.4f";
     snprintf(s.format, sizeof s.format, "%s", f);
     shown(&s, 0, t->x, widest, &r);
+    s.row = (COLUMNS - 2 * t->ndim) / (s.width + 2);
+    if (s.row < 1) s.row = 1;
     luaL_addstring(&b, t->ndim ? "\n" : " ");
     body(L, &b, &s, 0, t->x);
     if (s.cut) {
