@@ -181,7 +181,8 @@ local im = fv.data("idx", { images = images, labels = labels })
 local ib = im:batch("train", 1, { batch = 5 })
 tap.ok(im.classes == 10 and table.concat({ ib.x:shape() }, "x") == "5x2x2", "images have their shape")
 local first = (ib.x:slice(2, 1, 1):slice(3, 1, 1) * 255):round():reshape(5):to "i64"
-tap.ok(ib.x:max():item() == 1 and (first % 10 + 1):eq(ib.y):all():item() == 1, "bytes become 0 .. 1, labels count from 1")
+tap.ok(ib.x:max():item() == 1 and (first % 10 + 1):eq(ib.y):all():item() == 1,
+       "bytes become 0 .. 1, labels count from 1")
 
 -- ---- what is refused ----
 

@@ -2058,6 +2058,14 @@ function fovea.triu(x, k) end
 ---@return fovea.tensor
 function fovea.uniform(n, ...) end
 
+---fv.uninterrupted(f, ...) -> results of f
+---Calls f(...) and lets Ctrl-C wait until it returns: for changes that belong together, such as
+---a step of an optimiser. Keep f short. In stock lua5.4 Ctrl-C does not wait.
+---@param f any
+---@param ... any
+---@return any
+function fovea.uninterrupted(f, ...) end
+
 ---fv.var(x, dim..., {correction=, keepdim=}) -> tensor
 ---Variance: mean squared distance from the mean.
 ---Over the dimensions named, or all; they vanish from the shape unless keepdim is true.
@@ -2924,6 +2932,37 @@ function fovea.spectrum(k, x) end
 ---@field register fun(entry: table)
 ---@overload fun(name: "generalised"|"geometric"|"hybrid"|"hyperbolic"|"oprf"|"poisson"|"positive"|"relu"|"rff_phase"|"sderf"|"trig", options?: table): any
 fovea.theory = {}
+
+---fv.train{model=, data=, steps=, ...} -> result
+---trains a model on batches of data.
+---model has parameters() and may have train(step) and eval(), as every layer has; data has
+---batch(split, step, options), as every fv.data has; loss(model, batch) -> scalar is the mean
+---cross entropy of model(batch.ids) with batch.labels unless given. Step i uses batch i of
+---"train" and keys dropout by i: the run is a function of its options and the first
+---parameters. Options, beside those three:
+---  steps           how many; required
+---  batch           what data:batch is given: {batch=16, length=128}
+---  optimizer       a name with optimizer_options (table), or an fv.optim; default "adamw"
+---  lr, schedule    rate (1e-3); fv.schedule's name with warmup (steps), or function(step) -> lr
+---  clip            largest norm of all gradients (1; 0: no limit)
+---  eval_every      steps between evaluations (100; 0: none) on the first eval_batches (8)
+---                  batches of eval_split ("validation"), each with eval_batch (batch)
+---  metrics         function(model, batch) -> { name = number }, averaged in each evaluation
+---  patience        stops after so many evaluations without a lower loss (0: never)
+---  checkpoint      path (.safetensors): parameters, optimiser, step and curves, written whole
+---                  every checkpoint_every steps (eval_every) and at the end. If it exists the
+---                  run goes on from there, bit for bit; resume=false starts afresh
+---  keep_best       path (.safetensors) of the parameters with the lowest validation loss
+---  nan             a loss or gradient that is not finite: "raise", or "stop" with a result.
+---                  The step is repeated and the first operator that returned it is named
+---  label, quiet, every   name, silence, and seconds (10) between lines where there is no terminal
+---Ctrl-C ends the run after the last whole step, with its checkpoint. The result has status
+---("done", "early stop", "interrupted", "diverged"), step, history.loss and .norm (a number
+---for each step), evals (list of { step =, loss =, ... }), best and final (two of these),
+---seconds; it prints as a curve; r:plot("a.png" or ".svg"); r:save("a.csv").
+---Example: d = fv.data "text"; m = fv.model{kind="lm", vocab=d.vocab, layers=2, width=64, heads=4}
+---         r = fv.train{model=m, data=d, steps=300, batch={batch=8, length=64}, lr=3e-3}
+function fovea.train() end
 
 ---fv.value_and_grad(f) -> function
 ---fv.grad with the result first: value, gradient, ...

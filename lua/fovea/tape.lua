@@ -381,7 +381,8 @@ return {
   grad = grad, value_and_grad = value_and_grad, vjp = vjp, no_grad = no_grad,
   requires_grad = requires_grad, backward = backward, detach = detach, rules = rules, names = names,
   record = record, record_list = record_list, record_nodes = record_nodes, with = with, alias = alias,
-  sort = sort, run = run, start_at = start_at, is_tensor = is_tensor, is_real = is_real,
+  leaf = leaf, pick = pick, sort = sort, run = run, start_at = start_at, is_tensor = is_tensor,
+  is_real = is_real,
   check = check, call = call, listed = listed, seed_of = seed_of, reached = reached,
   recording = function() return on end, serial = function() return count end
 }

@@ -94,4 +94,26 @@ function windows.next(list, T)
   return { ids = corpus.ids(ids, #list, T), labels = corpus.ids(labels, #list, T) }
 end
 
+--- { ids, labels } (count, T) corrupted as by BERT: of the tokens (except o.skip) a share
+--- o.rate has labels, all others -100; of these, in ids, 8 tenths are o.mask, 1 tenth any of
+--- 1 .. o.others, 1 tenth themselves.
+function windows.mask(list, T, stream, o)
+  local n = #list * T
+  local u, other = stream:uniform(n):totable(), stream:integers(1, o.others, n):totable()
+  local ids, labels, any = {}, {}, false
+  for b, w in ipairs(list) do
+    for t = 1, T do
+      local i, x = (b - 1) * T + t, w[t]
+      ids[i], labels[i] = x, -100
+      if u[i] < o.rate and x ~= o.skip then
+        labels[i], any = x, true
+        local part = u[i] / o.rate
+        ids[i] = part < 0.8 and o.mask or part < 0.9 and other[i] or x
+      end
+    end
+  end
+  if not any then labels[1], ids[1] = list[1][1], o.mask end    -- a loss needs one label
+  return { ids = corpus.ids(ids, #list, T), labels = corpus.ids(labels, #list, T) }
+end
+
 return windows

@@ -1,5 +1,6 @@
 /* system.c -- clock, threads, and what the machine and the build are. */
 #include "base/cpu.h"
+#include "base/pool.h"
 #include "bind/bind.h"
 #include "tensor/blas.h"
 #include "tensor/peak.h"
@@ -101,6 +102,15 @@ static int terminal (lua_State *L) {
   return 1;
 }
 
+static int uninterrupted (lua_State *L) {
+  luaL_checkany(L, 1);
+  fov_interrupt_hold++;
+  int status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
+  fov_interrupt_hold--;
+  if (status != LUA_OK) return lua_error(L);
+  return lua_gettop(L);
+}
+
 static int peak (lua_State *L) {
   static const char *const words[] = { "flops", "exp", "cos", "copy", NULL };
   static const char *const known[] = { "dtype", "seconds", NULL };
@@ -139,6 +149,9 @@ static const fov_Method functions[] = {
     "what: flops (multiply-adds in registers, 2 each), exp (of x <= 0, in L1), cos (in L1) or copy\n"
     "(bytes read and written, 256 MiB). Measured with the threads and the level in use: the best\n"
     "of 'seconds' (0.1) of samples.", "none" },
+  { "uninterrupted", uninterrupted, "fv.uninterrupted(f, ...) -> results of f",
+    "Calls f(...) and lets Ctrl-C wait until it returns: for changes that belong together, such as\n"
+    "a step of an optimiser. Keep f short. In stock lua5.4 Ctrl-C does not wait.", "none" },
   { "info", info, "fv.info() -> table",
     "What computes here: version, lua, cpu, isa, isa_max, threads, huge_pages, blas and\n"
     "blas_config.\n"

@@ -47,27 +47,6 @@ local function parse(text, what, who)
   return list
 end
 
---- BERT's corruption: of the residues a share 'rate' is asked for; of these 8 tenths become the
---- mask, 1 tenth another acid, 1 tenth stay.
-local function mask(list, T, rate, stream)
-  local n = #list * T
-  local u, acid = stream:uniform(n):totable(), stream:integers(1, #acids, n):totable()
-  local ids, labels, any = {}, {}, false
-  for b, w in ipairs(list) do
-    for t = 1, T do
-      local i, x = (b - 1) * T + t, w[t]
-      ids[i], labels[i] = x, -100
-      if u[i] < rate and x ~= STOP then
-        labels[i], any = x, true
-        local part = u[i] / rate
-        ids[i] = part < 0.8 and MASK or part < 0.9 and acid[i] or x
-      end
-    end
-  end
-  if not any then labels[1], ids[1] = list[1][1], MASK end    -- a loss needs one label
-  return { ids = corpus.ids(ids, #list, T), labels = corpus.ids(labels, #list, T) }
-end
-
 return {
   name = "fasta",
   doc = "Windows of proteins: ids i64 (batch, length), 1 .. 20 the amino acids ACDEFGHIKLMNPQRSTVWY,\n"
@@ -106,7 +85,8 @@ return {
       draw = function(split, stream, v)
         local list = w.draw(split, stream, v.batch, v.length, name)
         if opt.objective == "causal" then return windows.next(list, v.length) end
-        return mask(list, v.length, opt.rate, stream)
+        return windows.mask(list, v.length, stream,
+                            { rate = opt.rate, mask = MASK, others = #acids, skip = STOP })
       end }
   end
 }

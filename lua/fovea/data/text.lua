@@ -65,13 +65,17 @@ return {
      .. "level \"byte\": 256 ids, byte + 1. level \"word\": lower-case words and marks, the commonest\n"
      .. "vocab - 1 of the training split from 2 on, others 1. The text is cut into blocks and each\n"
      .. "block belongs to one split by the hash of its place; windows stay inside a split.\n"
+     .. "objective \"masked\": as for proteins (fasta), the mask being the last of vocab + 1 ids.\n"
      .. "d:encode(text) -> list of ids, d:decode(list) -> text. d.runs holds each split whole.",
-  ref = "set genesis: King James Version, public domain; set kjv: Debian's bible-kjv",
+  ref = "masking: Devlin et al. 2019, arXiv:1810.04805; set genesis: King James Version, public domain; set kjv: Debian's bible-kjv",
   options = {
     { "path", "string", "", "file to read; the set unless given" },
     { "set", "string", "genesis", "genesis ships with Fovea; kjv is Debian's package bible-kjv",
       choices = { "genesis", "kjv" } },
     { "level", "string", "byte", "what a token is", choices = { "byte", "word" } },
+    { "objective", "string", "causal", "what labels ask for: the next token, or those under a mask",
+      choices = { "causal", "masked" } },
+    { "rate", "number", 0.15, "share of tokens with labels where masked", lo = 0.001, hi = 1 },
     { "vocab", "integer", 2000, "most ids at level word", lo = 2, hi = 1000000 },
     { "block", "integer", nil, "tokens of a block; 4096, or 1/50 of a short text", lo = 2 }
   },
@@ -93,11 +97,15 @@ return {
     end
     local runs = windows.cut(t.n, block, t.run)
     local w = windows.new(runs)
-    return { sizes = w.sizes, vocab = t.vocab, runs = runs,
+    local masked = opt.objective == "masked"
+    return { sizes = w.sizes, vocab = masked and t.vocab + 1 or t.vocab, runs = runs,
       encode = function(_, s) return t.encode(s) end,
       decode = function(_, list) return t.decode(list) end,
       draw = function(split, stream, v)
-        return windows.next(w.draw(split, stream, v.batch, v.length, name), v.length)
+        local list = w.draw(split, stream, v.batch, v.length, name)
+        if not masked then return windows.next(list, v.length) end
+        return windows.mask(list, v.length, stream,
+                            { rate = opt.rate, mask = t.vocab + 1, others = t.vocab })
       end }
   end
 }

@@ -1,0 +1,76 @@
+-- The state of a training run as one .safetensors file that appears whole or not at all.
+--
+--   model.NAME       parameters            history.loss, history.norm   of every step
+--   optim.NAME       the optimiser         eval.NAME   columns of the evaluations
+--   step             steps done: the place in the data, and what keys every random stream
+-- Metadata 'setting' says which run it belongs to.
+
+local core = require "fovea.core"
+local tape = require "fovea.tape"
+
+local resume = {}
+
+local function column(list) return core.tensor(list, { dtype = "f64" }) end
+
+--- state: { step, history = { loss, norm }, evals = list of { step =, loss =, ... } }.
+function resume.save(path, setting, parameters, optimiser, state)
+  local all = { step = core.tensor({ state.step }, { dtype = "i64" }) }
+  for _, p in ipairs(parameters) do all["model." .. p.name] = p.tensor:detach() end
+  for key, x in pairs(optimiser:state()) do
+    all["optim." .. key] = type(x) == "number" and core.tensor({ x }, { dtype = "i64" }) or x
+  end
+  for name, list in pairs(state.history) do
+    if #list > 0 then all["history." .. name] = column(list) end
+  end
+  for key in pairs(state.evals[1] or {}) do
+    local list = {}
+    for i, e in ipairs(state.evals) do list[i] = e[key] end
+    all["eval." .. key] = column(list)
+  end
+  core.save(path, all, { metadata = { format = "fovea.train 1", setting = setting } })
+end
+
+--- Fills parameters and optimiser from the file and returns the state. Nothing is changed
+--- unless all of it fits.
+function resume.load(path, setting, parameters, optimiser)
+  local function bad(why, ...) error(("train: checkpoint '%s': "):format(path) .. why:format(...), 0) end
+  local all, meta = core.load(path)
+  if (meta or {}).format ~= "fovea.train 1" then bad "is no checkpoint of fv.train" end
+  if meta.setting ~= setting then
+    bad("belongs to another run; give another path, or resume=false to overwrite it:\n"
+        .. "  there: %s\n  here:  %s", meta.setting or "?", setting)
+  end
+  local faults = {}
+  local function shape(x)
+    return x and x:dtype() .. " (" .. table.concat({ x:shape() }, ",") .. ")" or "nothing"
+  end
+  for _, p in ipairs(parameters) do
+    local x = all["model." .. p.name]
+    if shape(x) ~= shape(p.tensor) then
+      faults[#faults + 1] = ("'%s': expected %s, got %s"):format(p.name, shape(p.tensor), shape(x))
+    end
+  end
+  if not all.step then faults[#faults + 1] = "'step' is missing" end
+  if #faults > 0 then bad("does not fit:\n  %s", table.concat(faults, "\n  ")) end
+  local state = { step = all.step:reshape(-1):get(1), history = { loss = {}, norm = {} }, evals = {} }
+  local slots = {}
+  for key, x in pairs(all) do
+    local kind, name = key:match "^(%w+)%.(.+)$"
+    if kind == "history" then state.history[name] = x:totable()
+    elseif kind == "optim" then slots[name] = x
+    elseif kind == "eval" then
+      for i, v in ipairs(x:totable()) do
+        state.evals[i] = state.evals[i] or {}
+        state.evals[i][name] = name == "step" and math.tointeger(v) or v
+      end
+    end
+  end
+  slots.step = slots.step and slots.step:reshape(-1):get(1)
+  optimiser:load(slots)
+  tape.no_grad(function()
+    for _, p in ipairs(parameters) do p.tensor:copy_(all["model." .. p.name]) end
+  end)
+  return state
+end
+
+return resume

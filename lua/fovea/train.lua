@@ -1,0 +1,260 @@
+--- fv.train{model=, data=, steps=, ...} -> result: trains a model on batches of data.
+--- model has parameters() and may have train(step) and eval(), as every layer has; data has
+--- batch(split, step, options), as every fv.data has; loss(model, batch) -> scalar is the mean
+--- cross entropy of model(batch.ids) with batch.labels unless given. Step i uses batch i of
+--- "train" and keys dropout by i: the run is a function of its options and the first
+--- parameters. Options, beside those three:
+---   steps           how many; required
+---   batch           what data:batch is given: {batch=16, length=128}
+---   optimizer       a name with optimizer_options (table), or an fv.optim; default "adamw"
+---   lr, schedule    rate (1e-3); fv.schedule's name with warmup (steps), or function(step) -> lr
+---   clip            largest norm of all gradients (1; 0: no limit)
+---   eval_every      steps between evaluations (100; 0: none) on the first eval_batches (8)
+---                   batches of eval_split ("validation"), each with eval_batch (batch)
+---   metrics         function(model, batch) -> { name = number }, averaged in each evaluation
+---   patience        stops after so many evaluations without a lower loss (0: never)
+---   checkpoint      path (.safetensors): parameters, optimiser, step and curves, written whole
+---                   every checkpoint_every steps (eval_every) and at the end. If it exists the
+---                   run goes on from there, bit for bit; resume=false starts afresh
+---   keep_best       path (.safetensors) of the parameters with the lowest validation loss
+---   nan             a loss or gradient that is not finite: "raise", or "stop" with a result.
+---                   The step is repeated and the first operator that returned it is named
+---   label, quiet, every   name, silence, and seconds (10) between lines where there is no terminal
+--- Ctrl-C ends the run after the last whole step, with its checkpoint. The result has status
+--- ("done", "early stop", "interrupted", "diverged"), step, history.loss and .norm (a number
+--- for each step), evals (list of { step =, loss =, ... }), best and final (two of these),
+--- seconds; it prints as a curve; r:plot("a.png" or ".svg"); r:save("a.csv").
+--- Example: d = fv.data "text"; m = fv.model{kind="lm", vocab=d.vocab, layers=2, width=64, heads=4}
+---          r = fv.train{model=m, data=d, steps=300, batch={batch=8, length=64}, lr=3e-3}
+
+local fv = require "fovea"
+local finite = require "fovea.finite"
+local options = require "fovea.options"
+local resume = require "fovea.resume"
+local training = require "fovea.training"
+
+local spec = options.declare({
+  { "model", "any", nil, "what is trained", required = true },
+  { "data", "any", nil, "where batches come from", required = true },
+  { "loss", "function", nil, "function(model, batch) -> scalar tensor" },
+  { "steps", "integer", nil, "number of steps", required = true, lo = 1 },
+  { "batch", "table", nil, "options of data:batch" },
+  { "optimizer", "any", "adamw", "name or fv.optim" },
+  { "optimizer_options", "table", nil, "options of a named optimiser" },
+  { "lr", "number", 1e-3, "rate", lo = 0 },
+  { "schedule", "string|function|table", nil, "name, or function(step) -> lr" },
+  { "warmup", "integer", 0, "steps of a named schedule's rise", lo = 0 },
+  { "clip", "number", 1, "largest norm of the gradients; 0: no limit", lo = 0 },
+  { "eval_every", "integer", 100, "steps between evaluations; 0: none", lo = 0 },
+  { "eval_batches", "integer", 8, "batches of an evaluation", lo = 1 },
+  { "eval_batch", "table", nil, "options of data:batch there" },
+  { "eval_split", "string", "validation", "split of the evaluations" },
+  { "metrics", "function", nil, "function(model, batch) -> { name = number }" },
+  { "patience", "integer", 0, "evaluations without a lower loss; 0: no end", lo = 0 },
+  { "checkpoint", "string", "", "path of the run's state" },
+  { "checkpoint_every", "integer", nil, "steps between checkpoints; eval_every unless given", lo = 1 },
+  { "resume", "boolean", true, "go on from an existing checkpoint" },
+  { "keep_best", "string", "", "path of the best parameters" },
+  { "nan", "string", "raise", "what a loss that is not finite does", choices = { "raise", "stop" } },
+  { "label", "string", "train", "name of the run" },
+  { "quiet", "boolean", false, "no lines" },
+  { "every", "number", 10, "seconds between lines without a terminal", lo = 0 }
+}, "train", 1)
+
+local function cross_entropy(model, batch) return fv.nn.cross_entropy(model(batch.ids), batch.labels) end
+
+--- The first line of what prints itself as such, or its type.
+local function named(x)
+  local t = type(x) ~= "function" and tostring(x):match "[^\n]*" or "function"
+  return (t:gsub("0x%x+", "?"))
+end
+
+--- Fills in what options leave open; what a user might get wrong is refused here.
+local function prepare(given)
+  local opt = options.read(spec, given, "train", 4)
+  local function has(x, method)
+    local good, f = pcall(function() return x[method] end)
+    return good and f ~= nil
+  end
+  if not has(opt.model, "parameters") then
+    error(("train: option 'model': expected a layer, or a table with parameters(), got %s"):format(
+          options.type(opt.model)), 4)
+  elseif not has(opt.data, "batch") then
+    error(("train: option 'data': expected an fv.data, or a table with batch(split, step, options), got %s")
+          :format(options.type(opt.data)), 4)
+  end
+  for _, key in ipairs { "checkpoint", "keep_best" } do
+    if opt[key] ~= "" and not opt[key]:find "%.safetensors$" then
+      error(("train: option '%s': expected a path that ends in .safetensors, got '%s'"):format(key,
+            opt[key]), 4)
+    end
+  end
+  opt.loss, opt.eval_batch = opt.loss or cross_entropy, opt.eval_batch or opt.batch
+  opt.parameters = opt.model:parameters()
+  if type(opt.optimizer) == "string" then
+    local o = { lr = opt.lr }
+    for key, v in pairs(opt.optimizer_options or {}) do o[key] = v end
+    opt.optimizer = fv.optim(opt.optimizer, opt.parameters, o)
+  end
+  local rate = "constant"
+  if type(opt.schedule) == "string" then
+    rate = ("%s(%d of %d)"):format(opt.schedule, opt.warmup, opt.steps)
+    opt.schedule = fv.schedule(opt.schedule, { lr = opt.lr, warmup = opt.warmup,
+                                               steps = opt.schedule ~= "constant" and opt.steps or nil })
+  elseif opt.schedule then
+    rate = named(opt.schedule)
+  end
+  local batch = {}
+  for key, v in pairs(opt.batch or {}) do batch[#batch + 1] = key .. "=" .. tostring(v) end
+  table.sort(batch)
+  opt.setting = ("%s | %s | %s | lr %.17g %s | clip %.17g | {%s}"):format(named(opt.model), named(opt.data),
+    named(opt.optimizer), opt.lr, rate, opt.clip, table.concat(batch, ", "))
+  opt.has_mode = has(opt.model, "train") and has(opt.model, "eval")
+  opt.checkpoint_every = opt.checkpoint_every or opt.eval_every > 0 and opt.eval_every or opt.steps
+  return opt
+end
+
+local function evaluate(opt, step)
+  local sums = { loss = 0 }
+  if opt.has_mode then opt.model:eval() end
+  fv.no_grad(function()
+    for i = 1, opt.eval_batches do
+      local batch = opt.data:batch(opt.eval_split, i, opt.eval_batch)
+      sums.loss = sums.loss + opt.loss(opt.model, batch):item()
+      for key, v in pairs(opt.metrics and opt.metrics(opt.model, batch) or {}) do
+        sums[key] = (sums[key] or 0) + v
+      end
+    end
+  end)
+  for key, v in pairs(sums) do sums[key] = v / opt.eval_batches end
+  sums.step = step
+  return sums
+end
+
+local function forward(opt, step, batch)
+  if opt.has_mode then opt.model:train(step) end
+  opt.optimizer:zero()
+  return opt.loss(opt.model, batch)
+end
+
+local function is_finite(x) return x == x and math.abs(x) < math.huge end
+
+--- Why step's loss or gradient is not finite: the step is done again under watch.
+local function autopsy(opt, step, batch, value, norm)
+  local head = ("step %d: %s"):format(step, is_finite(value) and ("the gradient's norm is %g"):format(norm)
+               or ("the loss is %g"):format(value))
+  for _, p in ipairs(opt.parameters) do
+    local what = finite.fault(p.tensor)
+    if what then return ("%s; parameter '%s' held %s before the step"):format(head, p.name, what) end
+  end
+  for key, x in pairs(type(batch) == "table" and batch or {}) do
+    local what = finite.fault(x)
+    if what then return ("%s; '%s' of the batch holds %s"):format(head, tostring(key), what) end
+  end
+  local found = finite.find(function() forward(opt, step, batch):backward() end)
+  return head .. "; " .. (found and finite.text(found)
+    or "no recorded call returned it: it came from outside the tape, or from a sum of gradients")
+end
+
+local function tokens(batch)
+  local x = type(batch) == "table" and (batch.ids or batch.x or select(2, next(batch)))
+  return options.type(x) == "tensor" and x:numel() or 0
+end
+
+--- One step; a text if it diverged, else nil.
+local function advance(opt, state, step, batch)
+  local loss = forward(opt, step, batch)
+  if options.type(loss) ~= "tensor" or loss:numel() ~= 1 then
+    error(("train: option 'loss': expected it to return a scalar tensor, got %s"):format(options.type(loss)), 0)
+  end
+  local value, norm = loss:item(), 0
+  if is_finite(value) then
+    loss:backward()
+    norm = fv.optim.clip(opt.parameters, opt.clip > 0 and opt.clip or math.huge)
+  end
+  if not is_finite(value) or not is_finite(norm) then return autopsy(opt, step, batch, value, norm) end
+  fv.uninterrupted(function()
+    if opt.schedule then opt.optimizer.lr = opt.schedule(step) end
+    opt.optimizer:step()
+    opt.optimizer:zero()
+    state.step = step
+    state.history.loss[step], state.history.norm[step] = value, norm
+  end)
+end
+
+local function save(opt, state)
+  if opt.checkpoint ~= "" then
+    fv.uninterrupted(resume.save, opt.checkpoint, opt.setting, opt.parameters, opt.optimizer, state)
+  end
+end
+
+local function keep(opt)
+  local all = {}
+  for _, p in ipairs(opt.parameters) do all[p.name] = p.tensor:detach() end
+  fv.uninterrupted(fv.save, opt.keep_best, all)
+end
+
+--- Evaluations since the one with the lowest loss.
+local function stale(evals)
+  local best, n = training.best(evals), 0
+  for _, e in ipairs(evals) do
+    if best and e.step > best.step then n = n + 1 end
+  end
+  return n
+end
+
+--- The evaluation that is due after state.step, unless it is there already.
+local function settle(opt, state)
+  local step, last = state.step, state.evals[#state.evals]
+  local due = opt.eval_every > 0 and step > 0 and (step % opt.eval_every == 0 or step == opt.steps)
+  if not due or last and last.step == step then return end
+  local e = evaluate(opt, step)
+  state.evals[#state.evals + 1] = e
+  if opt.keep_best ~= "" and training.best(state.evals) == e then keep(opt) end
+end
+
+--- The steps from state.step on; returns a status and a text.
+local function loop(opt, state, line)
+  local first = state.step + 1
+  local function enough() return opt.patience > 0 and stale(state.evals) >= opt.patience end
+  settle(opt, state)
+  if enough() then return "early stop" end
+  for step = first, opt.steps do
+    local batch = opt.data:batch("train", step, opt.batch)
+    local why = advance(opt, state, step, batch)
+    if why then return "diverged", why end
+    settle(opt, state)
+    local last, stop = state.evals[#state.evals], enough()
+    line:step(step, state.history.loss, tokens(batch), first, last and last.loss)
+    if stop or step == opt.steps or step % opt.checkpoint_every == 0 then save(opt, state) end
+    if stop then return "early stop" end
+  end
+  return "done"
+end
+
+return function(given)
+  local opt = prepare(given)
+  local state = { step = 0, history = { loss = {}, norm = {} }, evals = {} }
+  local line = training.line(opt.label, opt.steps, opt.every, opt.quiet)
+  local existing = opt.checkpoint ~= "" and opt.resume and io.open(opt.checkpoint, "rb")
+  if existing then
+    existing:close()
+    state = resume.load(opt.checkpoint, opt.setting, opt.parameters, opt.optimizer)
+    line:say(("goes on from step %d of '%s'"):format(state.step, opt.checkpoint))
+  end
+  local good, status, why = pcall(loop, opt, state, line)
+  if opt.has_mode then opt.model:eval() end
+  local seconds = line:finish()
+  if not good then
+    if not tostring(status):find "interrupted!" then error(status, 0) end
+    save(opt, state)
+    status = "interrupted"
+    line:say(("interrupted after step %d%s"):format(state.step, opt.checkpoint ~= ""
+             and ", state in '" .. opt.checkpoint .. "'" or ""))
+  elseif status == "diverged" then
+    if opt.nan == "raise" then error("train: " .. why, 2) end
+    line:say(why)
+  end
+  return training.result { status = status, step = state.step, history = state.history, evals = state.evals,
+                           seconds = seconds, label = opt.label, diverged = why }
+end

@@ -1,0 +1,136 @@
+-- What a training run leaves: a result that prints, plots and saves itself; and the line
+-- that shows it while it runs.
+
+local core = require "fovea.core"
+local braille = require "fovea.braille"
+local results = require "fovea.results"
+
+local training = {}
+
+-- ---- the result ----
+
+local methods = {}
+
+--- The evaluation with the lowest loss, or nil.
+local function best(evals)
+  local b
+  for _, e in ipairs(evals) do
+    if e.loss == e.loss and (not b or e.loss < b.loss) then b = e end
+  end
+  return b
+end
+training.best = best
+
+local function lines(r)
+  local list = {}
+  if #r.history.loss > 0 then list[1] = { name = "training loss", x = {}, y = r.history.loss } end
+  for i = 1, #r.history.loss do list[1].x[i] = i end
+  if #r.evals > 0 then
+    local l = { name = "validation loss", x = {}, y = {} }
+    for i, e in ipairs(r.evals) do l.x[i], l.y[i] = e.step, e.loss end
+    list[#list + 1] = l
+  end
+  return list
+end
+
+--- Writes the curves as .png or .svg.
+function methods.plot(r, path)
+  return require "fovea.plot" { title = r.label, panels = { { title = "", xlabel = "step",
+    ylabel = "loss", lines = lines(r) } } }:save(path)
+end
+
+--- Writes one row a step as CSV: step, loss, norm, and the evaluations where there was one.
+function methods.save(r, path)
+  local at, names, seen = {}, {}, { step = true }
+  for _, e in ipairs(r.evals) do
+    at[e.step] = e
+    for key in pairs(e) do
+      if not seen[key] then seen[key], names[#names + 1] = true, key end
+    end
+  end
+  table.sort(names)
+  local out = { "step,loss,norm" }
+  for _, key in ipairs(names) do out[1] = out[1] .. ",validation_" .. key end
+  for i, loss in ipairs(r.history.loss) do
+    local row = { ("%d,%.17g,%.17g"):format(i, loss, r.history.norm[i]) }
+    for j, key in ipairs(names) do row[j + 1] = at[i] and ("%.17g"):format(at[i][key]) or "" end
+    out[i + 1] = table.concat(row, ",")
+  end
+  results.write(path, table.concat(out, "\n") .. "\n")
+  return path
+end
+
+local function text(r)
+  local n = #r.history.loss
+  local out = { ("%s: %s after %d steps, %.1f s"):format(r.label, r.status, r.step, r.seconds) }
+  if n > 0 then
+    local high, lo, hi = braille.curve(r.history.loss, 60, 5)
+    for i, line in ipairs(high) do
+      local level = i == 1 and hi or i == 5 and lo
+      out[#out + 1] = ("%10s %s"):format(level and ("%.4g"):format(level) or "", line)
+    end
+    out[#out + 1] = ("training loss %.4f at the last step"):format(r.history.loss[n])
+  end
+  if r.final then
+    out[#out + 1] = ("validation loss %.4f at step %d"):format(r.final.loss, r.final.step)
+      .. (r.best and (", best %.4f at step %d"):format(r.best.loss, r.best.step) or "")
+  end
+  if r.diverged then out[#out + 1] = r.diverged end
+  return table.concat(out, "\n")
+end
+
+function training.result(r)
+  r.best, r.final = best(r.evals), r.evals[#r.evals]
+  return setmetatable(r, { __index = methods, __tostring = text, __name = "fovea.training" })
+end
+
+-- ---- the line ----
+
+local line = {}
+line.__index = line
+
+--- A line that is redrawn on a terminal; elsewhere one line each 'every' seconds.
+function training.line(label, steps, every, quiet)
+  local live = core.isatty(2)
+  return setmetatable({ label = label, steps = steps, live = live, quiet = quiet, start = core.clock(),
+                        every = live and 0.1 or every, next = core.clock() + (live and 0 or every),
+                        tokens = 0, wide = 0 }, line)
+end
+
+--- After a step; count: tokens of its batch; first: the first step of this process.
+function line:step(step, losses, count, first, validation)
+  self.tokens = self.tokens + count
+  local now = core.clock()
+  if self.quiet or (now < self.next and step < self.steps) then return end
+  self.next = now + self.every
+  local spent, done = now - self.start, step - first + 1
+  local left, rate = spent / done * (self.steps - step), self.tokens / spent
+  local tail = ("%d/%d  loss %.4f%s  %s tokens/s  %.0f s left"):format(step, self.steps, losses[#losses],
+    validation and ("  validation %.4f"):format(validation) or "",
+    rate >= 1e4 and ("%.0fk"):format(rate / 1e3) or ("%.0f"):format(rate), left)
+  if not self.live then
+    io.stderr:write(self.label, " ", tail, "\n")
+    return
+  end
+  local full = step * 16 // self.steps
+  local drawn = ("%s %s%s %s  %s"):format(self.label, ("█"):rep(full), ("░"):rep(16 - full),
+                braille.curve(losses, 12, 1)[1], tail)
+  local wide = utf8.len(drawn)
+  io.stderr:write("\r", drawn, (" "):rep(math.max(0, self.wide - wide)))
+  self.wide = wide
+end
+
+--- A line of its own, whatever is being drawn.
+function line:say(message)
+  if self.quiet then return end
+  if self.live and self.wide > 0 then io.stderr:write("\r", (" "):rep(self.wide), "\r") end
+  io.stderr:write(self.label, ": ", message, "\n")
+  self.wide = 0
+end
+
+function line:finish()
+  if self.live and not self.quiet and self.wide > 0 then io.stderr:write("\r", (" "):rep(self.wide), "\r") end
+  return core.clock() - self.start
+end
+
+return training
