@@ -67,7 +67,8 @@ return {
      .. "block belongs to one split by the hash of its place; windows stay inside a split.\n"
      .. "objective \"masked\": as for proteins (fasta), the mask being the last of vocab + 1 ids.\n"
      .. "d:encode(text) -> list of ids, d:decode(list) -> text. d.runs holds each split whole.",
-  ref = "masking: Devlin et al. 2019, arXiv:1810.04805; set genesis: King James Version, public domain; set kjv: Debian's bible-kjv",
+  ref = "set genesis: King James Version, public domain; set kjv: Debian's bible-kjv; masking: Devlin\n"
+     .. "et al. 2019, arXiv:1810.04805",
   options = {
     { "path", "string", "", "file to read; the set unless given" },
     { "set", "string", "genesis", "genesis ships with Fovea; kjv is Debian's package bible-kjv",
