@@ -2,7 +2,7 @@
 
 local fv = require "fovea"
 local results = require "fovea.results"
-local study = require "fovea.study"
+local replicate = require "fovea.replicate"
 
 local function variants(opt, objective)
   local list = {}
@@ -11,7 +11,8 @@ local function variants(opt, objective)
       local mixers = {}
       for i = 1, opt.layers do mixers[i] = type(mixer) == "function" and mixer(seed * 100 + i) or mixer end
       return fv.model { kind = "lm", vocab = 23, layers = opt.layers, width = opt.width, heads = opt.heads,
-                        length = opt.length, attention = mixers, causal = objective == "causal", seed = seed, std = opt.std }
+                        length = opt.length, attention = mixers, causal = objective == "causal", seed = seed,
+                        std = opt.std }
     end }
   end
   add("softmax", "softmax")
@@ -66,14 +67,14 @@ return {
           or fv.data("fasta", { path = opt.path, set = opt.set, objective = objective, seed = seed })
         return kept[seed]
       end
-      local rows = study.run { label = "protein_lm " .. objective, variants = variants(opt, objective),
+      local rows = replicate.run { label = "protein_lm " .. objective, variants = variants(opt, objective),
         seeds = opt.seeds, first = opt.seed, data = data, test = { opt.tests, batch },
         train = { steps = opt.steps, batch = batch, lr = opt.lr, schedule = "cosine", eval_every = 0,
                   warmup = math.min(opt.steps, opt.steps // 10 + 1) } }
-      local baselines = study.baselines(data(opt.seed), { opt.tests, batch }, objective == "causal")
+      local baselines = replicate.baselines(data(opt.seed), { opt.tests, batch }, objective == "causal")
       print(objective == "causal" and "Next residue" or "\nMasked residues")
-      study.present(study.table(rows, baselines, "softmax", 1), rows, objective == "masked" and reading,
-                    opt.out, objective .. "_")
+      replicate.present(replicate.table(rows, baselines, "softmax", 1), rows,
+                        objective == "masked" and reading, opt.out, objective .. "_")
     end
   end,
 }

@@ -2,7 +2,7 @@
 
 local fv = require "fovea"
 local results = require "fovea.results"
-local study = require "fovea.study"
+local replicate = require "fovea.replicate"
 
 local function variants(opt)
   local list = {}
@@ -60,12 +60,12 @@ return {
     results.folder(opt.out)
     local batch = { batch = opt.batch, length = opt.length }
     local function data(seed) return fv.data("text", { path = opt.text, seed = seed }) end
-    local rows = study.run { label = "text_lm", variants = variants(opt), seeds = opt.seeds, first = opt.seed,
-      data = data, test = { opt.tests, batch },
+    local rows = replicate.run { label = "text_lm", variants = variants(opt), seeds = opt.seeds,
+      first = opt.seed, data = data, test = { opt.tests, batch },
       train = { steps = opt.steps, batch = batch, lr = opt.lr, schedule = "cosine", eval_every = 0,
                 warmup = math.min(opt.steps, opt.steps // 10 + 1) } }
-    local g = study.table(rows, study.baselines(data(opt.seed), { opt.tests, batch }, true), "softmax",
-                          1 / math.log(2))
-    study.present(g, rows, reading, opt.out)
+    local baselines = replicate.baselines(data(opt.seed), { opt.tests, batch }, true)
+    local g = replicate.table(rows, baselines, "softmax", 1 / math.log(2))
+    replicate.present(g, rows, reading, opt.out)
   end,
 }

@@ -165,7 +165,9 @@ end
 local function advance(opt, state, step, batch)
   local loss = forward(opt, step, batch)
   if options.type(loss) ~= "tensor" or loss:numel() ~= 1 then
-    error(("train: option 'loss': expected it to return a scalar tensor, got %s"):format(options.type(loss)), 0)
+    local got = options.type(loss)
+    if got == "tensor" then got = ("a tensor of %d elements"):format(loss:numel()) end
+    error(("train: option 'loss': expected it to return a scalar tensor, got %s"):format(got), 0)
   end
   local value, norm = loss:item(), 0
   if is_finite(value) then

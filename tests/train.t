@@ -1,0 +1,186 @@
+-- Training runs: steps known by algebra, a run killed and resumed to the same bits, Ctrl-C,
+-- the operator that lost a finite value, the early stop, and what is refused.
+
+local tap = require "tap"
+local fv = require "fovea"
+local braille = require "fovea.braille"
+
+local exe = (os.getenv "BUILD" or "build") .. "/fovea"
+local dir = os.tmpname()
+os.remove(dir)
+os.execute("mkdir -p " .. dir)
+
+local function read(path)
+  local f = io.open(path, "rb")
+  local s = f and f:read "a"
+  if f then f:close() end
+  return s
+end
+
+local function write(name, text)
+  local f = assert(io.open(dir .. "/" .. name, "wb"))
+  f:write(text)
+  f:close()
+  return dir .. "/" .. name
+end
+
+-- ---- steps known by algebra ----
+
+--- A model of one number w; batch i of a split is { x = target }.
+local function point(w0)
+  local w = fv.tensor({ w0 }, { dtype = "f64" }):requires_grad()
+  return { w = w, parameters = function() return { { name = "w", tensor = w } } end }
+end
+local constant = { batch = function() return { x = fv.tensor({ 3 }, { dtype = "f64" }) } end }
+local function squared(m, b) return ((m.w - b.x) ^ 2):sum() end
+
+-- w <- w - 0.1 * 2 (w - 3), so that w_n - 3 = 0.8^n (w_0 - 3); the loss before step n is its square
+local m = point(5)
+local r = fv.train { model = m, data = constant, loss = squared, steps = 6, optimizer = "sgd", lr = 0.1, clip = 0,
+                     eval_every = 2, quiet = true }
+tap.close(m.w:item(), 3 + 2 * 0.8 ^ 6, 1e-14, "six steps of gradient descent on a parabola")
+tap.close(r.history.loss[4], 4 * 0.8 ^ 6, 1e-14, "the loss of a step is that before its update")
+tap.close(r.history.norm[1], 4, 1e-15, "the norm is the gradient's")
+tap.ok(#r.evals == 3 and r.evals[2].step == 4, "evaluations come every eval_every steps")
+tap.close(r.final.loss, 4 * 0.8 ^ 12, 1e-14, "an evaluation sees the parameters after the step")
+tap.is(r.status, "done", "the run is done")
+
+m = point(5)
+fv.train { model = m, data = constant, loss = squared, steps = 1, optimizer = "sgd", lr = 0.1, clip = 1,
+           eval_every = 0, quiet = true }
+tap.close(m.w:item(), 4.9, 1e-15, "a clipped gradient has norm 1")
+
+m = point(5)
+fv.train { model = m, data = constant, loss = squared, steps = 2, optimizer = "sgd", clip = 0, eval_every = 0,
+           schedule = function(step) return step == 1 and 0.5 or 0 end, quiet = true }
+tap.close(m.w:item(), 3, 1e-15, "the schedule's rate is used, step by step")
+
+-- ---- early stop, metrics, the best ----
+
+-- Validation pulls to 0, training to 3: from 1 the validation loss only grows.
+local torn = { batch = function(_, split)
+  return { x = fv.tensor({ split == "train" and 3 or 0 }, { dtype = "f64" }) }
+end }
+m = point(1)
+r = fv.train { model = m, data = torn, loss = squared, steps = 100, optimizer = "sgd", lr = 0.01, eval_every = 5,
+               patience = 3, quiet = true, keep_best = dir .. "/best.safetensors",
+               metrics = function(model) return { w = model.w:item() } end }
+tap.ok(r.status == "early stop" and r.step == 20, "three evaluations without a lower loss end the run",
+       "%s at %d", r.status, r.step)
+tap.ok(r.best.step == 5 and r.final.step == 20, "best and final are told apart")
+tap.is(fv.load(dir .. "/best.safetensors").w:item(), r.best.w, "keep_best has the best parameters")
+
+-- ---- a value that is not finite ----
+
+local function diverges(loss, pattern, name, first)
+  local model = point(first or 1)
+  tap.raises(pattern, name, fv.train, { model = model, data = constant, loss = loss, steps = 5, quiet = true,
+             optimizer = "sgd", lr = 1, clip = 0, eval_every = 0 })
+end
+diverges(function(mo) return ((mo.w - 2):log() * 0 + mo.w):sum() end,
+         "step 1: the loss is %-?nan; 'log' %(call 2, forward%) returned nan for f64 %(1%) from %-1 to %-1",
+         "the first operator that returned nan is named, with its input")
+diverges(function(mo) return ((mo.w * 0):sqrt() + mo.w):sum() end,
+         "step 1: the gradient's norm is .*'sqrt' %(call 2, backward%)", "in the backward pass too")
+diverges(function(mo) local big = (mo.w * 1e3):exp(); return (big - big):sum() end,
+         "'sub' %(call 3, forward%) returned nan .* before that 'exp' %(call 2, forward%) returned inf",
+         "an infinity on the way is told")
+local spoilt = point(1)
+fv.no_grad(function() spoilt.w:mul_(0 / 0) end)
+tap.raises("parameter 'w' held nan before the step", "a parameter that was nan already", fv.train,
+           { model = spoilt, data = constant, loss = squared, steps = 1, quiet = true })
+tap.raises("'x' of the batch holds nan", "a batch that holds nan", fv.train, { model = point(1), loss = squared,
+           data = { batch = function() return { x = fv.tensor({ 0 / 0 }, { dtype = "f64" }) } end },
+           steps = 1, quiet = true })
+r = fv.train { model = point(2), data = constant, loss = squared, steps = 400, optimizer = "sgd", lr = 1e200,
+               clip = 0, eval_every = 0, nan = "stop", quiet = true }
+tap.ok(r.status == "diverged" and r.step < 3 and tostring(r):find "diverged after", "nan=\"stop\" gives a result")
+tap.is(select(2, fv.grad(function(x) return (x * x):sum() end)(fv.tensor { 2 })):item(), 4,
+       "the tape is as before")
+
+-- ---- killed and resumed ----
+
+local script = write("run.lua", [[
+local path, steps, pause = arg[1], tonumber(arg[2]), arg[3]
+local d = fv.data("text", { seed = 5 })
+local m = fv.model { kind = "lm", vocab = d.vocab, layers = 1, width = 16, heads = 2, dropout = 0.1, seed = 5 }
+local loss = function(model, b)
+  if pause then local t = fv.clock() while fv.clock() < t + 0.02 do end end
+  return fv.nn.cross_entropy(model(b.ids), b.labels)
+end
+local r = fv.train { model = m, data = d, loss = loss, steps = steps, batch = { batch = 2, length = 16 },
+  schedule = "cosine", warmup = 3, lr = 1e-2, eval_every = 5, eval_batches = 2, checkpoint = path,
+  checkpoint_every = 3, quiet = true }
+print(r.status, r.step)
+]])
+local function run(path, more)
+  local p = io.popen(("%s %s %s/%s 24 %s 2>&1"):format(exe, script, dir, path, more or ""))
+  local text = p:read "a"
+  p:close()
+  return text
+end
+tap.is(run "whole.safetensors", "done\t24\n", "a run in one piece")
+
+--- Starts the run slowly, waits for its first checkpoint, and sends it a signal.
+local function stop(path, signal)
+  os.execute(([[cd / && %s %s %s/%s 24 slow >%s/log 2>&1 &
+    pid=$!; i=0; while [ ! -e %s/%s ] && [ $i -lt 600 ]; do sleep 0.05; i=$((i+1)); done
+    kill -%s $pid; wait $pid 2>/dev/null; true]]):format(exe:sub(1, 1) == "/" and exe or
+    os.getenv "PWD" .. "/" .. exe, script, dir, path, dir, dir, path, signal))
+  return read(dir .. "/log")
+end
+local log = stop("killed.safetensors", "KILL")
+local at = fv.load(dir .. "/killed.safetensors").step:item()
+tap.ok(at >= 3 and at < 24 and log == "", "kill -9 ends the run half-way", "step %d, log %s", at, log)
+tap.is(run "killed.safetensors", "done\t24\n", "it goes on to the end")
+tap.ok(read(dir .. "/killed.safetensors") == read(dir .. "/whole.safetensors"),
+       "parameters, optimiser and curves are those of the whole run, bit for bit")
+
+log = stop("stopped.safetensors", "INT")
+local step = tonumber(log:match "^interrupted\t(%d+)\n$")
+tap.ok(step and step < 24, "Ctrl-C ends it with a result", "%s", log)
+tap.is(fv.load(dir .. "/stopped.safetensors").step:item(), step, "and a checkpoint of its last whole step")
+run "stopped.safetensors"
+tap.ok(read(dir .. "/stopped.safetensors") == read(dir .. "/whole.safetensors"), "from which it goes on, bit for bit")
+tap.is(run "stopped.safetensors", "done\t24\n", "a finished run stays finished")
+
+-- ---- what is refused ----
+
+local function refuses(pattern, name, change)
+  local given = { model = point(1), data = constant, loss = squared, steps = 2, quiet = true, eval_every = 0 }
+  for key, v in pairs(change) do given[key] = v end
+  tap.raises(pattern, name, fv.train, given)
+end
+refuses("unknown option 'step' %(did you mean 'steps'", "an unknown option", { step = 3 })
+refuses("option 'model': expected a layer", "a model without parameters", { model = { 1 } })
+refuses("option 'data': expected an fv.data", "data without batches", { data = "text" })
+refuses("option 'checkpoint': expected a path that ends in", "another kind of checkpoint", { checkpoint = "a.pt" })
+refuses("option 'loss': expected it to return a scalar tensor, got integer", "a loss that is a number",
+        { loss = function() return 1 end })
+refuses("expected it to return a scalar tensor, got a tensor of 2", "a loss that is no scalar",
+        { loss = function(mo) return fv.cat { mo.w, mo.w } end })
+local file = dir .. "/point.safetensors"
+fv.train { model = point(1), data = constant, loss = squared, steps = 2, quiet = true, checkpoint = file }
+refuses("belongs to another run", "a checkpoint of another rate", { checkpoint = file, lr = 0.5 })
+refuses("fv.load: .*broken", "a broken checkpoint", { checkpoint = write("broken.safetensors", "no header") })
+fv.save(dir .. "/other.safetensors", { w = fv.zeros(1) })
+refuses("is no checkpoint of fv.train", "some other file", { checkpoint = dir .. "/other.safetensors" })
+tap.is(fv.train { model = point(1), data = constant, loss = squared, steps = 2, quiet = true, checkpoint = file,
+                  resume = false, lr = 0.5 }.status, "done", "resume=false starts afresh")
+
+-- ---- the result ----
+
+r = fv.train { model = point(5), data = constant, loss = squared, steps = 4, optimizer = "sgd", lr = 0.25, clip = 0,
+               eval_every = 2, quiet = true, label = "parabola" }
+tap.ok(tostring(r):find "^parabola: done after 4 steps" and tostring(r):find "validation loss",
+       "a result prints", "%s", tostring(r))
+r:save(dir .. "/r.csv")
+-- w - 3 halves: losses 4, 1, 1/4, 1/16; gradients 4, 2, 1, 1/2
+tap.is(read(dir .. "/r.csv"), "step,loss,norm,validation_loss\n1,4,4,\n2,1,2,0.25\n3,0.25,1,\n4,0.0625,0.5,0.015625\n",
+       "and saves its curves")
+local lines, lo, hi = braille.curve({ 3, 2, 1, 0 }, 2, 1)
+tap.ok(#lines == 1 and lines[1] == "⠑⢄" and lo == 0 and hi == 3, "a falling line in Braille", "%s", lines[1])
+tap.is(#braille.curve({ 0 / 0, 1 / 0 }, 10, 2), 2, "nothing finite draws nothing")
+
+os.execute("rm -r " .. dir)
+tap.done()
