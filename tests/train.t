@@ -36,8 +36,8 @@ local function squared(m, b) return ((m.w - b.x) ^ 2):sum() end
 
 -- w <- w - 0.1 * 2 (w - 3), so that w_n - 3 = 0.8^n (w_0 - 3); the loss before step n is its square
 local m = point(5)
-local r = fv.train { model = m, data = constant, loss = squared, steps = 6, optimizer = "sgd", lr = 0.1, clip = 0,
-                     eval_every = 2, quiet = true }
+local r = fv.train { model = m, data = constant, loss = squared, steps = 6, optimizer = "sgd", lr = 0.1,
+                     clip = 0, eval_every = 2, quiet = true }
 tap.close(m.w:item(), 3 + 2 * 0.8 ^ 6, 1e-14, "six steps of gradient descent on a parabola")
 tap.close(r.history.loss[4], 4 * 0.8 ^ 6, 1e-14, "the loss of a step is that before its update")
 tap.close(r.history.norm[1], 4, 1e-15, "the norm is the gradient's")
@@ -62,8 +62,8 @@ local torn = { batch = function(_, split)
   return { x = fv.tensor({ split == "train" and 3 or 0 }, { dtype = "f64" }) }
 end }
 m = point(1)
-r = fv.train { model = m, data = torn, loss = squared, steps = 100, optimizer = "sgd", lr = 0.01, eval_every = 5,
-               patience = 3, quiet = true, keep_best = dir .. "/best.safetensors",
+r = fv.train { model = m, data = torn, loss = squared, steps = 100, optimizer = "sgd", lr = 0.01,
+               eval_every = 5, patience = 3, quiet = true, keep_best = dir .. "/best.safetensors",
                metrics = function(model) return { w = model.w:item() } end }
 tap.ok(r.status == "early stop" and r.step == 20, "three evaluations without a lower loss end the run",
        "%s at %d", r.status, r.step)
@@ -89,8 +89,8 @@ local spoilt = point(1)
 fv.no_grad(function() spoilt.w:mul_(0 / 0) end)
 tap.raises("parameter 'w' held nan before the step", "a parameter that was nan already", fv.train,
            { model = spoilt, data = constant, loss = squared, steps = 1, quiet = true })
-tap.raises("'x' of the batch holds nan", "a batch that holds nan", fv.train, { model = point(1), loss = squared,
-           data = { batch = function() return { x = fv.tensor({ 0 / 0 }, { dtype = "f64" }) } end },
+tap.raises("'x' of the batch holds nan", "a batch that holds nan", fv.train, { model = point(1),
+           loss = squared, data = { batch = function() return { x = fv.tensor({ 0 / 0 }, { dtype = "f64" }) } end },
            steps = 1, quiet = true })
 r = fv.train { model = point(2), data = constant, loss = squared, steps = 400, optimizer = "sgd", lr = 1e200,
                clip = 0, eval_every = 0, nan = "stop", quiet = true }
@@ -103,7 +103,8 @@ tap.is(select(2, fv.grad(function(x) return (x * x):sum() end)(fv.tensor { 2 }))
 local script = write("run.lua", [[
 local path, steps, pause = arg[1], tonumber(arg[2]), arg[3]
 local d = fv.data("text", { seed = 5 })
-local m = fv.model { kind = "lm", vocab = d.vocab, layers = 1, width = 16, heads = 2, dropout = 0.1, seed = 5 }
+local m = fv.model { kind = "lm", vocab = d.vocab, layers = 1, width = 16, heads = 2, dropout = 0.1,
+  seed = 5 }
 local loss = function(model, b)
   if pause then local t = fv.clock() while fv.clock() < t + 0.02 do end end
   return fv.nn.cross_entropy(model(b.ids), b.labels)
@@ -141,8 +142,17 @@ local step = tonumber(log:match "^interrupted\t(%d+)\n$")
 tap.ok(step and step < 24, "Ctrl-C ends it with a result", "%s", log)
 tap.is(fv.load(dir .. "/stopped.safetensors").step:item(), step, "and a checkpoint of its last whole step")
 run "stopped.safetensors"
-tap.ok(read(dir .. "/stopped.safetensors") == read(dir .. "/whole.safetensors"), "from which it goes on, bit for bit")
+tap.ok(read(dir .. "/stopped.safetensors") == read(dir .. "/whole.safetensors"),
+       "from which it goes on, bit for bit")
 tap.is(run "stopped.safetensors", "done\t24\n", "a finished run stays finished")
+
+local p = io.popen(exe .. [[ -e '
+  local n = 0
+  local function both() io.popen("kill -INT $PPID"):close(); (fv.ones(300, 300) + 1):sum(); n = 1 end
+  print(pcall(fv.uninterrupted, both)); print(n)' 2>&1]])
+local text = p:read "a"
+p:close()
+tap.is(text, "false\tinterrupted!\n1\n", "Ctrl-C waits for what belongs together")
 
 -- ---- what is refused ----
 
@@ -154,7 +164,8 @@ end
 refuses("unknown option 'step' %(did you mean 'steps'", "an unknown option", { step = 3 })
 refuses("option 'model': expected a layer", "a model without parameters", { model = { 1 } })
 refuses("option 'data': expected an fv.data", "data without batches", { data = "text" })
-refuses("option 'checkpoint': expected a path that ends in", "another kind of checkpoint", { checkpoint = "a.pt" })
+refuses("option 'checkpoint': expected a path that ends in", "another kind of checkpoint",
+        { checkpoint = "a.pt" })
 refuses("option 'loss': expected it to return a scalar tensor, got integer", "a loss that is a number",
         { loss = function() return 1 end })
 refuses("expected it to return a scalar tensor, got a tensor of 2", "a loss that is no scalar",
@@ -162,21 +173,23 @@ refuses("expected it to return a scalar tensor, got a tensor of 2", "a loss that
 local file = dir .. "/point.safetensors"
 fv.train { model = point(1), data = constant, loss = squared, steps = 2, quiet = true, checkpoint = file }
 refuses("belongs to another run", "a checkpoint of another rate", { checkpoint = file, lr = 0.5 })
-refuses("fv.load: .*broken", "a broken checkpoint", { checkpoint = write("broken.safetensors", "no header") })
+refuses("fv.load: .*broken", "a broken checkpoint",
+        { checkpoint = write("broken.safetensors", "no header") })
 fv.save(dir .. "/other.safetensors", { w = fv.zeros(1) })
 refuses("is no checkpoint of fv.train", "some other file", { checkpoint = dir .. "/other.safetensors" })
-tap.is(fv.train { model = point(1), data = constant, loss = squared, steps = 2, quiet = true, checkpoint = file,
-                  resume = false, lr = 0.5 }.status, "done", "resume=false starts afresh")
+tap.is(fv.train { model = point(1), data = constant, loss = squared, steps = 2, quiet = true,
+                  checkpoint = file, resume = false, lr = 0.5 }.status, "done", "resume=false starts afresh")
 
 -- ---- the result ----
 
-r = fv.train { model = point(5), data = constant, loss = squared, steps = 4, optimizer = "sgd", lr = 0.25, clip = 0,
-               eval_every = 2, quiet = true, label = "parabola" }
+r = fv.train { model = point(5), data = constant, loss = squared, steps = 4, optimizer = "sgd", lr = 0.25,
+               clip = 0, eval_every = 2, quiet = true, label = "parabola" }
 tap.ok(tostring(r):find "^parabola: done after 4 steps" and tostring(r):find "validation loss",
        "a result prints", "%s", tostring(r))
 r:save(dir .. "/r.csv")
 -- w - 3 halves: losses 4, 1, 1/4, 1/16; gradients 4, 2, 1, 1/2
-tap.is(read(dir .. "/r.csv"), "step,loss,norm,validation_loss\n1,4,4,\n2,1,2,0.25\n3,0.25,1,\n4,0.0625,0.5,0.015625\n",
+tap.is(read(dir .. "/r.csv"), "step,loss,norm,validation_loss\n"
+       .. "1,4,4,\n2,1,2,0.25\n3,0.25,1,\n4,0.0625,0.5,0.015625\n",
        "and saves its curves")
 local lines, lo, hi = braille.curve({ 3, 2, 1, 0 }, 2, 1)
 tap.ok(#lines == 1 and lines[1] == "⠑⢄" and lo == 0 and hi == 3, "a falling line in Braille", "%s", lines[1])

@@ -1,0 +1,41 @@
+-- Every experiment that declares 'smoke = { option = value }' runs with these options, small
+-- enough for a second, and ends well with its results in the folder it was given.
+
+local tap = require "tap"
+
+local exe = (os.getenv "BUILD" or "build") .. "/fovea"
+local out = os.tmpname()
+os.remove(out)
+
+local ran = 0
+for path in io.popen("ls -d experiments/*/"):lines() do
+  local dir = path:gsub("/$", "")
+  local name = dir:match "[^/]+$"
+  local file = dir .. "/run.lua"
+  local f = io.open(file)
+  if f then
+    f:close()
+    package.path = dir .. "/?.lua;" .. package.path
+    local exp = assert(loadfile(file, "t"))(dir)
+    package.path = package.path:gsub("^[^;]*;", "", 1)
+    if exp.smoke then
+      local args = {}
+      for key, value in pairs(exp.smoke) do args[#args + 1] = ("--%s=%s"):format(key, value) end
+      table.sort(args)
+      local p = io.popen(("%s run %s %s --out=%s/%s 2>&1"):format(exe, dir, table.concat(args, " "), out, name))
+      local text = p:read "a"
+      local good = p:close()
+      ran = ran + 1
+      tap.ok(good, name .. " runs to its end", "%s", text)
+      local results = io.popen(("ls -A %s/%s 2>/dev/null"):format(out, name)):read "a"
+      tap.ok(results ~= "", name .. " leaves results")
+      local readme = io.open(dir .. "/README.md")
+      tap.ok(readme and readme:read "a":find "%*%*Command", name .. " has a README with its command")
+      if readme then readme:close() end
+    end
+  end
+end
+tap.ok(ran > 0, "some experiment declares a smoke test")
+
+os.execute("rm -rf " .. out)
+tap.done()
