@@ -138,7 +138,7 @@ return function(thing, given)
   local property = require "fovea.property"
   local only, skip = words(opt.only), words(opt.skip)
   local good, s = pcall(require("fovea.subject").new, thing, opt)
-  if not good then error(s, 2) end
+  if not good then error((tostring(s):gsub("^%S-%.lua:%d+: ", "")), 2) end
   opt.draws = opt.draws or (s.kind == "sampler" and 1500 or 300)
   opt.rows = opt.rows or 2 * opt.d
   local self = setmetatable({ kind = s.kind, name = s.name, rows = {}, failed = {}, passed = true }, meta)

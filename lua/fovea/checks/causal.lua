@@ -1,5 +1,7 @@
 --- max |change of o_s|, s < t, when tokens t and later change
 
+local fv = require "fovea"
+
 return {
   name = "causal",
   doc = "Outputs do not depend on later tokens: keys, values and queries from t on are replaced and\n"
@@ -16,7 +18,7 @@ return {
         if s.acausal then
           local good, why = pcall(s.call, s, s:draw {}, { causal = true })
           return { figure = good and math.huge or 0, bound = 0,
-                   note = good and "takes causal=true, has no causal form" or "refuses: " .. tostring(why) }
+                   note = good and "takes causal=true, has no causal form" or "refuses: " .. tostring(why):gsub("^%S-%.lua:%d+: ", "") }
         end
         local n, worst, bits = 16, 0, true
         local o = (s.kind == "attention" or s.switch) and { causal = true } or {}
@@ -30,7 +32,7 @@ return {
             else
               local big = s.kind ~= "rule" and s.inputs[i].name:find "^[qkv]$" and 3 or 1
               local later = z[i]:slice(axis, t, n)
-              z[i] = require "fovea".cat({ x[i]:slice(axis, 1, t - 1), later * big }, axis)
+              z[i] = fv.cat({ x[i]:slice(axis, 1, t - 1), later * big }, axis)
             end
           end
           local after, axis = s:call(z, o)[1], -2

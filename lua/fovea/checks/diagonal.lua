@@ -1,5 +1,7 @@
 --- k:diag(x) = diagonal of k(x), k(x) = k(x, x)
 
+local fv = require "fovea"
+
 return {
   name = "diagonal",
   doc = "The shorter ways to a Gram matrix agree with k(x, x): k(x), and k:diag(x) where there is one.\n"
@@ -18,7 +20,7 @@ return {
         local worst = s:gap(k(x), K)
         local n = x:size(1)
         if rawget(k, "diag") then
-          local eye = require "fovea".eye(n, { dtype = "f64" })
+          local eye = fv.eye(n, { dtype = "f64" })
           worst = math.max(worst, s:gap(k:diag(x), (K * eye):sum(-1)))
         end
         return { figure = worst, bound = 1e-7 }

@@ -1,5 +1,7 @@
 --- max |w_i.w_j| / (|w_i||w_j|), i and j in one block of d
 
+local fv = require "fovea"
+
 return {
   name = "draws_orthogonal",
   doc = "Rows of a block of d are orthogonal, for what claims it. figure: the largest cosine over 20\n"
@@ -14,7 +16,7 @@ return {
         for from = 1, s.opt.rows, d do
           local b = q:slice(2, from, math.min(from + d - 1, s.opt.rows))
           local gram = b:matmul(b:transpose(-1, -2))
-          local eye = require "fovea".eye(b:size(2), { dtype = "f64" })
+          local eye = fv.eye(b:size(2), { dtype = "f64" })
           worst = math.max(worst, (gram - eye):abs():max():item())
         end
         return { figure = worst, bound = 1e-6 }

@@ -45,7 +45,7 @@ return {
             end
           end
         end
-        return { figure = worst, bound = 0.98, note = worst > 0.98 and "collapses to the plain average"
+        return { figure = worst, bound = 0.98, note = worst > 0.98 and "rows become alike: the plain average, or nothing"
                  or "finite at x10, x100" .. (note[1] and "; " .. note[1] or "") }
       end
     }

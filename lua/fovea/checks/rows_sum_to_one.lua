@@ -1,5 +1,7 @@
 --- |f(q, k, 1) - 1|
 
+local fv = require "fovea"
+
 return {
   name = "rows_sum_to_one",
   doc = "The weights of a row sum to 1: values of 1 give 1. figure: largest difference from 1, f64, at\n"
@@ -17,7 +19,7 @@ return {
             local x = s:draw { scale = scale }
             for i, a in ipairs(s.inputs) do if a.name == "v" then x[i]:fill(1) end end
             local y = s:call(x, o)[1]
-            local one = require "fovea".ones({ y:shape() }, { dtype = "f64" })
+            local one = fv.ones({ y:shape() }, { dtype = "f64" })
             if o.causal and y:size(-2) > x[2]:size(-2) then        -- queries before the first key see nothing
               local skip = y:size(-2) - x[2]:size(-2)
               y, one = y:slice(-2, skip + 1, -1), one:slice(-2, skip + 1, -1)
