@@ -208,10 +208,10 @@ local function oprf(A)
     return (u - half(x)):exp() * ((1 - 4 * A) ^ (D / 4) * M ^ -0.5)
   end
 end
-local best = fv.theory.best_A(1.5, D)
+local best = fv.theory.best_a(1.5, D)
 local function wrong(t) return (1 - 2 * t - math.sqrt((2 * t + 1) ^ 2 + 8 * t)) / 8 end
 local function oprf_law(p)
-  return fv.theory.variance("oprf", { d = D, m = M, xx = p.xx, yy = p.yy, xy = p.xy, A = best })
+  return fv.theory.variance("oprf", { d = D, m = M, xx = p.xx, yy = p.yy, xy = p.xy, a = best })
 end
 map("", "optimal positive features", oprf(best), { variance = oprf_law, only = "unbiased variance" })
 map("variance", "A with /8 for /16 and |z|^2 for |z|^2/d", oprf(wrong(1.5)),

@@ -4,9 +4,10 @@ local fv = require "fovea"
 
 return {
   name = "causal",
-  doc = "Outputs do not depend on later tokens: keys, values and queries from t on are replaced and\n"
-     .. "made three times larger; rows before t must not change. figure: their largest change in f64,\n"
-     .. "relative; rounding is allowed and said. A method without a causal form must raise.",
+  doc = "Outputs do not depend on later tokens.\n"
+     .. "Keys, values and queries from t on are replaced and made three times larger; rows before t\n"
+     .. "must not change. figure: their largest change in f64, relative; rounding is allowed and said.\n"
+     .. "A method without a causal form must raise.",
   kinds = "attention rule operator",
   build = function()
     return {
@@ -17,8 +18,9 @@ return {
       test = function(s)
         if s.acausal then
           local good, why = pcall(s.call, s, s:draw {}, { causal = true })
+          local text = tostring(why):gsub("^%S-%.lua:%d+: ", "")
           return { figure = good and math.huge or 0, bound = 0,
-                   note = good and "takes causal=true, has no causal form" or "refuses: " .. tostring(why):gsub("^%S-%.lua:%d+: ", "") }
+                   note = good and "takes causal=true, has no causal form" or "refuses: " .. text }
         end
         local n, worst, bits = 16, 0, true
         local o = (s.kind == "attention" or s.switch) and { causal = true } or {}

@@ -4,8 +4,9 @@ local fv = require "fovea"
 
 return {
   name = "definite",
-  doc = "The kernel is positive semidefinite: a Gram matrix of 40 points has no negative eigenvalue.\n"
-     .. "figure: minus the least eigenvalue over the largest; bound: rounding of the factorisation.",
+  doc = "The kernel is positive semidefinite.\n"
+     .. "figure: minus the least eigenvalue of the Gram matrix of 40 points over the largest; the bound\n"
+     .. "is rounding of the factorisation.",
   kinds = "kernel map",
   build = function()
     return {

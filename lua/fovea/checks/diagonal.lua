@@ -4,9 +4,10 @@ local fv = require "fovea"
 
 return {
   name = "diagonal",
-  doc = "The shorter ways to a Gram matrix agree with k(x, x): k(x), and k:diag(x) where there is one.\n"
-     .. "figure: the larger difference relative to the larger of 1 and the largest entry, f64; 1e-7\n"
-     .. "leaves room for distances computed as |x|^2 - 2 x.y + |y|^2.",
+  doc = "The shorter ways to a Gram matrix agree with k(x, x).\n"
+     .. "k(x), and k:diag(x) where there is one. figure: the larger difference relative to the larger\n"
+     .. "of 1 and the largest entry, f64; 1e-7 leaves room for distances computed as |x|^2 - 2 x.y +\n"
+     .. "|y|^2.",
   kinds = "kernel",
   build = function()
     return {

@@ -2,9 +2,10 @@
 
 return {
   name = "draws_blocks",
-  doc = "Blocks of d rows are drawn independently: row i does not correlate with row i of the next block\n"
-     .. "(one seed for every block is found here), nor one draw with the next. figure: the largest\n"
-     .. "distance of mean w_i.w_{i+d} from 0 in standard errors.",
+  doc = "Blocks of d rows of a sampler are drawn independently.\n"
+     .. "Row i does not correlate with row i of the next block (one seed for every block is found\n"
+     .. "here), nor one draw with the next. figure: the largest distance of mean w_i.w_{i+d} from 0 in\n"
+     .. "standard errors.",
   kinds = "sampler",
   build = function()
     return {

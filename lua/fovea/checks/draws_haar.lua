@@ -2,9 +2,10 @@
 
 return {
   name = "draws_haar",
-  doc = "Directions of rows are uniform on the sphere: entries of w/|w| have E q^4 = 3/(d(d+2)), and\n"
-     .. "E q_1i q_2j q_1j q_2i = -1/((d-1)d(d+2)) for orthogonal rows. A short walk of rotations fails\n"
-     .. "here. figure: the larger distance in standard errors.",
+  doc = "Directions of the rows of a sampler are uniform on the sphere.\n"
+     .. "Entries of w/|w| have E q^4 = 3/(d(d+2)), and E q_1i q_2j q_1j q_2i = -1/((d-1)d(d+2)) where\n"
+     .. "rows are orthogonal. A short walk of rotations fails here. figure: the larger distance in\n"
+     .. "standard errors.",
   kinds = "sampler",
   build = function()
     return {

@@ -2,9 +2,9 @@
 
 return {
   name = "draws_mean",
-  doc = "Every entry of W has mean 0 over independent draws. figure: the largest distance in standard\n"
-     .. "errors over the entries of the first block; orthogonal factors of a QR without the signs of its\n"
-     .. "diagonal fail here by hundreds.",
+  doc = "Entries of a sampler have mean 0 over independent draws.\n"
+     .. "figure: the largest distance in standard errors over the entries of the first block; the Q of\n"
+     .. "a QR without the signs of the diagonal of R fails here.",
   kinds = "sampler",
   build = function()
     return {

@@ -5,9 +5,10 @@ local special = require "fovea.special"
 
 return {
   name = "draws_moment",
-  doc = "E exp(w.z) along e_1, e_d, (1,..,1)/sqrt(d), (1,-1,1,..)/sqrt(d) with |z| = 1, over all rows and\n"
-     .. "in the first row alone, is exp(1/2), or 0F1(; d/2; d/4) for norms sqrt(d): what unbiased\n"
-     .. "positive features rest on. figure: the largest distance in standard errors.",
+  doc = "E exp(w.z) over the rows of a sampler is what unbiased positive features rest on.\n"
+     .. "Along e_1, e_d, (1,..,1)/sqrt(d) and (1,-1,1,..)/sqrt(d), over all rows and in the first\n"
+     .. "alone, it is exp(1/2), or 0F1(; d/2; d/4) for norms sqrt(d). figure: the largest distance in\n"
+     .. "standard errors.",
   kinds = "sampler",
   build = function()
     return {

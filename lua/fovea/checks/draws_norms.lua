@@ -2,8 +2,9 @@
 
 return {
   name = "draws_norms",
-  doc = "Norms of rows: |w|^2 has mean d and variance 2d (norms of Gaussian vectors), or is d with\n"
-     .. "norms=\"sqrt_d\". figure: the larger distance in standard errors, or of |w|^2/d from 1.",
+  doc = "Norms of the rows of a sampler are those of Gaussian vectors, or sqrt(d).\n"
+     .. "|w|^2 has mean d and variance 2d, or is d with norms=\"sqrt_d\". figure: the larger distance in\n"
+     .. "standard errors, or of |w|^2/d from 1.",
   kinds = "sampler",
   build = function()
     return {

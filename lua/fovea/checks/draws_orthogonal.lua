@@ -4,8 +4,8 @@ local fv = require "fovea"
 
 return {
   name = "draws_orthogonal",
-  doc = "Rows of a block of d are orthogonal, for what claims it. figure: the largest cosine over 20\n"
-     .. "draws, f64.",
+  doc = "Rows of a block of d are orthogonal.\n"
+     .. "For what claims orthogonal. figure: the largest cosine within a block over 20 draws, f64.",
   kinds = "sampler",
   build = function()
     return {

@@ -2,9 +2,9 @@
 
 return {
   name = "draws_pairs",
-  doc = "E exp((w_i + w_j).z), i and j two rows of a block, |z| = 1: exp(|z|^2) for independent rows,\n"
-     .. "1F1(d; d/2; |z|^2/2) for orthogonal rows of chi norms, a quadrature for simplex rows; this\n"
-     .. "covariance is what makes orthogonal features better. figure: distance in standard errors.",
+  doc = "Pairs of rows of a block have the covariance of their law.\n"
+     .. "E exp((w_i + w_j).z), |z| = 1, is e for independent rows, 1F1(d; d/2; 1/2) for orthogonal rows\n"
+     .. "of chi norms, a quadrature for simplex rows. figure: distance in standard errors.",
   kinds = "sampler",
   build = function()
     return {

@@ -2,8 +2,9 @@
 
 return {
   name = "dtype",
-  doc = "f32 agrees with f64 on the same inputs. figure: largest difference relative to the larger of 1\n"
-     .. "and the largest entry; 1e-4 leaves room for sums of some hundred terms.",
+  doc = "f32 agrees with f64.\n"
+     .. "On the same inputs. figure: largest difference relative to the larger of 1 and the largest\n"
+     .. "entry; 1e-4 leaves room for sums of some hundred terms.",
   kinds = "map attention rule operator kernel sampler",
   build = function()
     return {

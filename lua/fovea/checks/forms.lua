@@ -2,8 +2,9 @@
 
 return {
   name = "forms",
-  doc = "The forms it can be computed in (token, chunk) and the lengths of its chunks give the same.\n"
-     .. "figure: largest relative difference from the token form, f64, over chunks of 1, 3, 4, 16, n.",
+  doc = "Token and chunk forms, and all lengths of chunks, agree.\n"
+     .. "figure: largest relative difference from the token form, f64, over chunks of 1, 3, 4, 16 and\n"
+     .. "n.",
   kinds = "rule operator",
   build = function()
     return {

@@ -4,8 +4,9 @@ local fv = require "fovea"
 
 return {
   name = "gradient",
-  doc = "Gradients of every f64 input are central differences (h = 1e-5, five coordinates of each).\n"
-     .. "figure: largest difference relative to the larger of 1 and the difference quotient.",
+  doc = "Gradients are central differences.\n"
+     .. "f64, h = 1e-5, five coordinates of each input, in every setting. figure: largest difference\n"
+     .. "relative to the larger of 1 and the difference quotient.",
   kinds = "map attention rule operator kernel",
   build = function()
     return {

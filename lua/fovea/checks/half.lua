@@ -4,9 +4,10 @@ local fv = require "fovea"
 
 return {
   name = "half",
-  doc = "Emulated half precision: inputs, and results, rounded to bf16 and fp16 (fv.precision), arithmetic\n"
-     .. "in f32, against f64 on the rounded inputs. A report: relative Frobenius error of the main result;\n"
-     .. "only a result that is finite in f32 and not in bf16, which has the same range, fails.",
+  doc = "Error under emulated bf16 and fp16: a report.\n"
+     .. "Inputs and results are rounded (fv.precision), arithmetic stays in f32; against f64 on the\n"
+     .. "rounded inputs. Relative Frobenius error of the main result. It fails only where the result is\n"
+     .. "finite in f64 and not in bf16, which has the range of f32.",
   kinds = "map attention rule operator kernel",
   build = function()
     return {

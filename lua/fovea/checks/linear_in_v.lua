@@ -2,8 +2,8 @@
 
 return {
   name = "linear_in_v",
-  doc = "The result is linear in the values. figure: largest relative difference of f(a v + b w) and\n"
-     .. "a f(v) + b f(w), f64.",
+  doc = "The result is linear in the values.\n"
+     .. "figure: largest relative difference of f(a v + b w) and a f(v) + b f(w), f64.",
   kinds = "attention rule operator",
   build = function()
     return {

@@ -2,8 +2,9 @@
 
 return {
   name = "logs",
-  doc = "phi:log gives logarithms of the features, finite where the features themselves overflow or\n"
-     .. "vanish (inputs of norm 100 sqrt(d)). figure: largest |exp(log phi) - phi|, relative, f64.",
+  doc = "phi:log gives logarithms of the features, finite at any norm.\n"
+     .. "figure: largest |exp(log phi) - phi|, relative, f64; inf where the logarithms are not finite\n"
+     .. "in f32 at norm 100 sqrt(d), where features overflow or vanish.",
   kinds = "map",
   build = function()
     return {

@@ -2,8 +2,8 @@
 
 return {
   name = "nonneg",
-  doc = "No negative features, kernel values or (for values v >= 0) outputs, for what claims nonneg.\n"
-     .. "figure: how far the smallest is below 0, in f32.",
+  doc = "No negative features, kernel values or outputs for values v >= 0.\n"
+     .. "For what claims nonneg, at inputs x1 and x3. figure: how far the smallest is below 0, in f32.",
   kinds = "map attention operator kernel",
   build = function()
     return {

@@ -7,9 +7,10 @@ end
 
 return {
   name = "norms",
-  doc = "Inputs N(0,1) times 10 and 100 in f32. Attention must stay finite and must not turn into the\n"
-     .. "plain average of the values (the collapse of features under an epsilon): figure: 1 - the spread\n"
-     .. "of the rows of the output over that at x1, at x10. Maps are reported; their logarithms are tested.",
+  doc = "Finite at large inputs, and no collapse to the plain average.\n"
+     .. "Inputs N(0,1) times 10 and 100 in f32. Attention: figure is 1 - the spread of the rows of the\n"
+     .. "output at x10 over that at x1 (features below an epsilon collapse here); inf where it is not\n"
+     .. "finite. Maps are reported, and fail where all rows get the same features.",
   kinds = "map attention",
   build = function()
     return {
@@ -45,7 +46,8 @@ return {
             end
           end
         end
-        return { figure = worst, bound = 0.98, note = worst > 0.98 and "rows become alike: the plain average, or nothing"
+        return { figure = worst, bound = 0.98,
+                 note = worst > 0.98 and "rows become alike: the plain average, or nothing"
                  or "finite at x10, x100" .. (note[1] and "; " .. note[1] or "") }
       end
     }

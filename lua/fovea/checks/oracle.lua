@@ -2,9 +2,10 @@
 
 return {
   name = "oracle",
-  doc = "Equals its definition: a plain reference in Lua's doubles (dense sums over all pairs for\n"
-     .. "attention, a loop over tokens for rules, the formula for operators and kernels).\n"
-     .. "figure: largest difference relative to the larger of 1 and the largest entry.",
+  doc = "Equals its definition, written plainly.\n"
+     .. "The reference is in Lua's doubles: dense sums over all pairs for attention, a loop over tokens\n"
+     .. "for rules, the formula for operators and kernels. figure: largest difference relative to the\n"
+     .. "larger of 1 and the largest entry, f64.",
   kinds = "attention rule operator kernel",
   build = function()
     return {

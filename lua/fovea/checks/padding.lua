@@ -4,8 +4,9 @@ local fv = require "fovea"
 
 return {
   name = "padding",
-  doc = "Keys beyond key_length do not count, whatever they hold: with NaN there the result is that of\n"
-     .. "the inputs cut to length, for every entry of the batch. figure: largest relative difference.",
+  doc = "Keys beyond key_length do not count, whatever they hold.\n"
+     .. "With NaN there the result is that of the inputs cut to length, for every entry of the batch.\n"
+     .. "figure: largest relative difference, f64.",
   kinds = "attention operator",
   build = function()
     return {

@@ -2,8 +2,9 @@
 
 return {
   name = "permutation",
-  doc = "The order of the keys does not matter (with their values), and permuted queries give permuted\n"
-     .. "results. For what claims order_equivariant. figure: largest relative difference, f64.",
+  doc = "The order of the keys does not matter.\n"
+     .. "For what claims order_equivariant: keys permuted with their values change nothing, and\n"
+     .. "permuted queries give permuted results. figure: largest relative difference, f64.",
   kinds = "attention operator",
   build = function()
     return {

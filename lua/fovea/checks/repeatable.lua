@@ -2,8 +2,8 @@
 
 return {
   name = "repeatable",
-  doc = "Called again with the same inputs it gives the same bits: nothing is drawn from a hidden\n"
-     .. "generator. figure: the number of results that differ.",
+  doc = "The same call twice gives the same bits.\n"
+     .. "Nothing is drawn from a hidden generator. figure: the number of results that differ.",
   kinds = "map attention rule operator kernel sampler",
   build = function()
     return {

@@ -4,8 +4,8 @@ local fv = require "fovea"
 
 return {
   name = "rows_sum_to_one",
-  doc = "The weights of a row sum to 1: values of 1 give 1. figure: largest difference from 1, f64, at\n"
-     .. "norms x1 and x4.",
+  doc = "The weights of a row sum to 1.\n"
+     .. "Values of 1 give 1. figure: largest difference from 1, f64, at norms x1 and x4.",
   kinds = "attention operator",
   build = function()
     return {

@@ -2,9 +2,10 @@
 
 return {
   name = "rowwise",
-  doc = "The features of a row depend on that row alone, not on its place or its neighbours: a maximum\n"
-     .. "over all keys, or a sum along the wrong axis, is found here. figure: largest difference of\n"
-     .. "phi(x)_t and phi of the row alone, relative, f64, with one row ten times larger.",
+  doc = "The features of a row depend on that row alone.\n"
+     .. "Not on its place or its neighbours: a maximum over all keys, or a sum along the wrong axis, is\n"
+     .. "found here. figure: largest difference of phi(x)_t and phi of the row alone, relative, f64,\n"
+     .. "with one row ten times larger.",
   kinds = "map",
   build = function()
     return {

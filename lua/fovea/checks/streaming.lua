@@ -4,8 +4,8 @@ local fv = require "fovea"
 
 return {
   name = "streaming",
-  doc = "Fed in three pieces with the state carried on, it gives what one pass gives, and the same last\n"
-     .. "state. figure: largest relative difference, f64.",
+  doc = "Pieces with the state carried on give what one pass gives.\n"
+     .. "Three pieces; outputs and the last state. figure: largest relative difference, f64.",
   kinds = "rule",
   build = function()
     return {

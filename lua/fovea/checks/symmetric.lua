@@ -2,8 +2,9 @@
 
 return {
   name = "symmetric",
-  doc = "The kernel, or the kernel a map claims, is symmetric. figure: largest relative difference of\n"
-     .. "K(x, y) and K(y, x)', f64.",
+  doc = "The kernel is symmetric.\n"
+     .. "A kernel, or the kernel a map claims. figure: largest relative difference of K(x, y) and K(y,\n"
+     .. "x)', f64.",
   kinds = "kernel map",
   build = function()
     return {

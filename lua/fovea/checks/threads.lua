@@ -4,7 +4,8 @@ local fv = require "fovea"
 
 return {
   name = "threads",
-  doc = "The same bits with 1, 2 and 3 threads, in f32. figure: the number of results that differ.",
+  doc = "The same bits with 1, 2 and 3 threads.\n"
+     .. "In f32, every setting. figure: the number of results that differ.",
   kinds = "map attention rule operator kernel sampler",
   build = function()
     return {

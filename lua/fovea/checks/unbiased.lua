@@ -2,9 +2,10 @@
 
 return {
   name = "unbiased",
-  doc = "The mean of phi(x).phi(y) over independent draws is the kernel the map claims. figure: the\n"
-     .. "largest distance in standard errors over 16 pairs of rows of norm about 0.9 (after scaling);\n"
-     .. "beyond 4.5 by chance once in 9,000 checks. An exact map is compared to 1e-11 instead.",
+  doc = "The mean over draws of phi(x).phi(y) is the kernel the map claims.\n"
+     .. "figure: the largest distance in standard errors over 16 pairs of rows of norm about 0.9 (after\n"
+     .. "scaling); beyond 4.5 by chance once in 9,000 checks. An exact map is compared to 1e-11\n"
+     .. "instead.",
   kinds = "map",
   build = function()
     return {

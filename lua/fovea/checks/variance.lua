@@ -27,9 +27,10 @@ end
 
 return {
   name = "variance",
-  doc = "The variance of phi(x).phi(y) over draws is that of the closed form (fovea.theory, or the\n"
-     .. "option variance=function{xx=, yy=, xy=, d=, m= features} -> variance, of scaled inputs).\n"
-     .. "figure: the largest distance in standard errors over five pairs, one of them x = y and one x = -y.",
+  doc = "The variance over draws of phi(x).phi(y) is that of the closed form.\n"
+     .. "The form is that of fv.theory for its name, or the option variance=function{xx=, yy=, xy=, d=,\n"
+     .. "m= features} -> variance, of scaled inputs. figure: the largest distance in standard errors\n"
+     .. "over five pairs, one of them x = y and one x = -y.",
   kinds = "map",
   build = function()
     return {
