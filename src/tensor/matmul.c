@@ -19,7 +19,7 @@
 
 /* A tile should have this many flops, or touch this many elements, and there
  * are at most so many tiles. */
-#define TILE_FLOPS 8e6
+#define TILE_FLOPS 4e6
 #define TILE_ELEMENTS 262144.0
 enum { MAXTILES = 32, MINCOLS = 128, MINROWS = 64, MINDEPTH = 1024 };
 
@@ -59,19 +59,26 @@ static const char *brackets (const fov_Tensor *t, char *s, size_t size) {
   return s;
 }
 
+/* "(2,3) times (4,5)" and what is wrong with it. */
+static fov_Status misfit (const fov_Tensor *A, const fov_Tensor *B, const char *what) {
+  char a[128], b[128];
+  return fov_fail(FOV_VALUE, "(%s) times (%s): %s", brackets(A, a, sizeof a),
+                  brackets(B, b, sizeof b), what);
+}
+
 fov_Status fov_matmul_shape (const fov_Tensor *A, const fov_Tensor *B, int *ndim,
                              ptrdiff_t *shape) {
-  char a[128], b[128];
-  brackets(A, a, sizeof a), brackets(B, b, sizeof b);
-  if (A->ndim == 0 || B->ndim == 0)
-    return fov_fail(FOV_VALUE, "expected matrices or vectors, got (%s) and (%s)", a, b);
+  if (A->ndim == 0 || B->ndim == 0) return misfit(A, B, "expected matrices or vectors");
   ptrdiff_t k = A->shape[A->ndim - 1], kb = B->shape[B->ndim - (B->ndim > 1 ? 2 : 1)];
-  if (k != kb)
-    return fov_fail(FOV_VALUE, "(%s) times (%s): %td columns meet %td rows", a, b, k, kb);
+  if (k != kb) {
+    char what[64];
+    snprintf(what, sizeof what, "%td columns meet %td rows", k, kb);
+    return misfit(A, B, what);
+  }
   int n;
   if (!fov_broadcast(A->ndim > 2 ? A->ndim - 2 : 0, A->shape, B->ndim > 2 ? B->ndim - 2 : 0,
                      B->shape, &n, shape))
-    return fov_fail(FOV_VALUE, "(%s) times (%s): batch dimensions do not broadcast", a, b);
+    return misfit(A, B, "batch dimensions do not broadcast");
   if (A->ndim > 1) shape[n++] = A->shape[A->ndim - 2];
   if (B->ndim > 1) shape[n++] = B->shape[B->ndim - 1];
   *ndim = n;
