@@ -27,6 +27,18 @@ for _, n in ipairs { 1 << 16, 1 << 24 } do
   }
 end
 
+for _, name in ipairs { "tanh", "erf", "gelu", "sin" } do
+  local n, far = 1 << 16, name == "sin"   -- nearer sines are in the trig features
+  list[#list + 1] = {
+    name = far and "sin 64Ki of 1e6 x" or name .. " 64Ki",
+    make = function(rng)
+      local x = fv.randn(n, { rng = rng }) * (far and 1e6 or 1)
+      return function() return x[name](x) end
+    end,
+    peers = { { "elementwise", far and "sin_far" or name, n = n } },
+  }
+end
+
 for _, n in ipairs { 2, 64 } do
   list[#list + 1] = {
     name = ("a+b %dx%d"):format(n, n),

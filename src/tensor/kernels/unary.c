@@ -49,7 +49,7 @@ static inline vec sigmoid (vec x) {
   vec e = vexp(-vabs(x));
   return vselect((ivec)(x < 0), e, vset(1)) / (1 + e);
 }
-static inline vec softplus (vec x) { return vmax(vzero(), x) + vlog1p(vexp(-vabs(x))); }
+static inline vec softplus (vec x) { return vmax(vzero(), x) + vlog1p_unit(vexp(-vabs(x))); }
 static inline vec logsigmoid (vec x) { return -softplus(-x); }
 
 /* x Phi(x) and x sigmoid(x) tend to 0 at -inf; -inf * 0 would be NaN. */
