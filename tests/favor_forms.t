@@ -17,7 +17,8 @@ end
 
 local q, k, v = draw(9, 6), draw(11, 6), draw(11, 4)
 local cases = { { estimator = "positive" }, { estimator = "hyperbolic" },
-                { estimator = "positive", kernel = "gaussian" }, { estimator = "hyperbolic", kernel = "gaussian" },
+                { estimator = "positive", kernel = "gaussian" },
+                { estimator = "hyperbolic", kernel = "gaussian" },
                 { estimator = "positive", scale = -0.4 } }
 for _, case in ipairs(cases) do
   case.features, case.sampler, case.seed = 8, "iid", 2
@@ -31,7 +32,8 @@ for _, case in ipairs(cases) do
     local word = causal and ", causal" or ""
     -- f64 sums of a dozen terms
     tap.near(o, plain(phi, q, k, v, causal), 1e-12, label .. word .. ": the quotient of the features' sums")
-    tap.ok(info.log_domain and info.form == (causal and "token" or "sum"), label .. word .. ": through logarithms")
+    tap.ok(info.log_domain and info.form == (causal and "token" or "sum"),
+           label .. word .. ": through logarithms")
 
     -- padding: NaN is never read, and no gradient comes of it
     local length = 7

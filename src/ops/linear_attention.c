@@ -275,6 +275,17 @@ static fov_Status early_keys (const fov_Call *c, const Problem *p, const Back *b
   return st;
 }
 
+/* HD and V1 of pairs, a window a task. */
+typedef struct Rows { const fov_Call *c; const Problem *p; const Back *b; ptrdiff_t query, key, n; } Rows;
+
+static fov_Status rows_task (void *arg, ptrdiff_t i) {
+  const Rows *r = arg;
+  const ptrdiff_t e = r->p->e, t = i * FOV_WINDOW, n = least(r->n - t, FOV_WINDOW);
+  read_gradient(r->c, r->p, r->query + t, n, r->b->HD + t * (e + 1), r->b->dot + t);
+  ones_column(r->p, (const real *)r->c->in[V].x + (r->key + t) * e, n, r->b->V1 + t * (e + 1));
+  return FOV_OK;
+}
+
 /* Pairs [t, t + n), from the state kept before them. */
 static fov_Status pair_window (const fov_Call *c, const Problem *p, const Back *b, ptrdiff_t t,
                                ptrdiff_t n) {
@@ -289,8 +300,7 @@ static fov_Status pair_window (const fov_Call *c, const Problem *p, const Back *
   real *dv = c->din[V].x ? (real *)c->din[V].x + key * e : b->dv;
   FOV_BUILD(fov_recur).transpose(f, e, (const real *)c->out[HS].x + w * f * e, b->T);
   memcpy(b->T + e * f, (const real *)c->out[HZ].x + w * f, (size_t)f * sizeof *b->T);
-  read_gradient(c, p, query, n, b->HD, b->dot);
-  ones_column(p, (const real *)c->in[V].x + key * e, n, b->V1);
+  if (st == FOV_OK) st = fov_parallel(fov_windows(n), rows_task, &(Rows){ c, p, b, query, key, n });
   fov_Recur list[] = {
     { .n = n, .d = b->rows, .e = f, .q = b->HD, .ldq = ld, .k = b->V1, .ldk = ld, .v = k, .ldv = f,
       .o = dq, .ldo = f, .s = b->T },

@@ -7,6 +7,7 @@ return {
   doc = "Gated DeltaNet-2: separate gates for erasing (key entries) and writing (value entries).\n"
      .. "S <- Diag(e^{g_t}) S_{t-1},  S_t = S + k_t (w_t o v_t - S'(erase_t o k_t))',  o_t = S_t'q_t;\n"
      .. "'o' between vectors is the elementwise product. k.(erase o k) > 2 is warned of once.",
+  ref = "Hatamizadeh, Choi & Kautz 2026, arXiv:2605.22791",
   caps = "causal streaming linear_in_v",
   sig = "q(n,d) k(n,d) v(n,e) erase(n,d) w(n,e) g(n,d) -> o(n,e) S(d,e)",
   project = { w = "sigmoid" },
