@@ -34,7 +34,7 @@ do
       hidden = 16, std = 0.2, sizes = name:find "product" and { j = 2 } or nil })
     if good then
       local before = fv.nn.cross_entropy(model(x), y):item()
-      local loss = train(model, fv.optim("adamw", model:parameters(), { lr = 0.02, decay = 0 }), 60,
+      local loss = train(model, fv.optim("adamw", model:parameters(), { lr = 0.02, weight_decay = 0 }), 60,
                          function() return x, y end)
       tap.ok(loss < 0.02 and before > 1.5, name .. " learns two sequences by heart", "from %g to %g", before,
              loss)
@@ -71,7 +71,7 @@ do
   local model = fv.model { kind = "lm", vocab = 4, layers = 1, width = 8, heads = 1, length = n, hidden = 8,
                            attention = "gated_delta", positions = "none" }
   local rate = fv.schedule("cosine", { lr = 0.03, steps = 120, warmup = 10 })
-  local optimiser = fv.optim("adamw", model:parameters(), { decay = 0 })
+  local optimiser = fv.optim("adamw", model:parameters(), { weight_decay = 0 })
   train(model, optimiser, 120, function(step)
     optimiser.lr = rate(step)
     return split((draw()))
@@ -100,7 +100,7 @@ for _, mixer in ipairs { "softmax", "gated_delta" } do
   end
   local model = fv.model { kind = "lm", vocab = 9, layers = 1, width = 32, heads = 2, length = 2 * n,
                            std = 0.2, hidden = 32, attention = mixer, conv = 2 }
-  train(model, fv.optim("adamw", model:parameters(), { lr = 0.01, decay = 0 }), 150, draw)
+  train(model, fv.optim("adamw", model:parameters(), { lr = 0.01, weight_decay = 0 }), 150, draw)
   local x, y = draw()
   local said = model(x):detach():argmax(-1)
   local right = said:eq(y):to("f64"):sum():item() / (32 * n)

@@ -124,7 +124,8 @@ do
   other:load(path)
   tap.near(other(ids):detach(), m(ids):detach(), 0, "save and load give the same bits")
   local good, err = pcall(function()
-    local m2 = fv.model { kind = "lm", vocab = 12, layers = 1, width = 8, heads = 2, length = 6, tied = false }
+    local m2 = fv.model { kind = "lm", vocab = 12, layers = 1, width = 8, heads = 2, length = 6,
+                          tied = false }
     m2:load(path)
   end)
   tap.ok(not good and err:find("missing 'head.weight' (12,8)", 1, true)
@@ -159,6 +160,28 @@ do
   local r, c1, s1 = fv.rotary(fv.tensor({ { 1, 0 }, { 1, 0 }, { 0, 2 } }, f64)), math.cos(1), math.sin(1)
   tap.near(r, fv.tensor({ { 1, 0 }, { c1, s1 }, { -2 * math.sin(2), 2 * math.cos(2) } }, f64), 1e-15,
            "rotary multiplies by e^{it}")
+end
+
+-- ---- training is the same bits at any thread count ----
+do
+  local function trained(threads)
+    local before = fv.threads(threads)
+    local m = fv.model { kind = "lm", vocab = 30, layers = 1, width = 32, heads = 2, length = 40, conv = 3,
+                         attention = "gated_delta", mlp = "swiglu", norm = "rms_norm", dropout = 0.1 }
+    local o = fv.optim("adamw", m:parameters())
+    local ids = fv.rng(2):stream "ids":integers(1, 30, 8, 40)
+    for step = 1, 3 do
+      fv.nn.cross_entropy(m:train(step)(ids), ids):backward()
+      fv.optim.clip(m:parameters(), 0.5)
+      o:step()
+      o:zero()
+    end
+    fv.threads(before)
+    return m:parameters()
+  end
+  local a, b, same = trained(1), trained(3), true
+  for i, p in ipairs(a) do same = same and p.tensor:eq(b[i].tensor):all():item() == 1 end
+  tap.ok(same, "three steps at 1 and at 3 threads give the same bits")
 end
 
 -- ---- checkpoints ----

@@ -35,7 +35,7 @@ local function golden(name, opt, what, f)
 end
 
 golden("sgd", { lr = 0.1 }, "", function(x, g, h) return x - 0.1 * g, x - 0.1 * g - 0.1 * h end)
-golden("sgd", { lr = 0.1, decay = 0.5 }, " with decay", function(x, g, h)
+golden("sgd", { lr = 0.1, weight_decay = 0.5 }, " with decay", function(x, g, h)
   local y = 0.95 * x - 0.1 * g
   return y, 0.95 * y - 0.1 * h
 end)
@@ -56,10 +56,10 @@ local function adam(decay, eps)
   end
 end
 golden("adam", { lr = 0.1, beta1 = 0.8, beta2 = 0.9, eps = 1e-3 }, "", adam(0, 1e-3))
-golden("adamw", { lr = 0.1, beta1 = 0.8, beta2 = 0.9, eps = 1e-3, decay = 0.5 }, "", adam(0.5, 1e-3))
+golden("adamw", { lr = 0.1, beta1 = 0.8, beta2 = 0.9, eps = 1e-3, weight_decay = 0.5 }, "", adam(0.5, 1e-3))
 
 local function sign(x) return x > 0 and 1 or x < 0 and -1 or 0 end
-golden("lion", { lr = 0.1, beta1 = 0.8, beta2 = 0.9, decay = 0.5 }, "", function(x, g, h)
+golden("lion", { lr = 0.1, beta1 = 0.8, beta2 = 0.9, weight_decay = 0.5 }, "", function(x, g, h)
   local y = 0.95 * x - 0.1 * sign(0.2 * g)
   return y, 0.95 * y - 0.1 * sign(0.8 * 0.1 * g + 0.2 * h)
 end)
@@ -69,9 +69,9 @@ do
   local x = fv.ones(3, f64):requires_grad()
   x.grad = fv.zeros(3, f64)
   local ps = { { name = "b", tensor = x } }
-  fv.optim("adamw", ps, { lr = 0.1, decay = 0.5 }):step()
+  fv.optim("adamw", ps, { lr = 0.1, weight_decay = 0.5 }):step()
   tap.near(x:detach(), fv.ones(3, f64), 0, "vectors do not decay")
-  fv.optim("adamw", ps, { lr = 0.1, decay = 0.5, decay_all = true }):step()
+  fv.optim("adamw", ps, { lr = 0.1, weight_decay = 0.5, decay_all = true }):step()
   tap.near(x:detach(), fv.full({ 3 }, 0.95, f64), 1e-15, "unless decay_all")
 
   local s = fv.rng(1):stream "muon"
@@ -145,7 +145,8 @@ do
   local ps = { { name = "w", tensor = x } }
   local o = fv.optim("adam", ps)
   tap.raises("'w.m': expected f32 %(2,2%), got f32 %(3%)\n.*unknown entry 'v.m'",
-             "load lists all that does not fit", o.load, o, { step = 1, ["w.m"] = fv.zeros(3), ["v.m"] = fv.zeros(1) })
+             "load lists all that does not fit", o.load, o,
+             { step = 1, ["w.m"] = fv.zeros(3), ["v.m"] = fv.zeros(1) })
   tap.raises("optim.t.*did you mean 'adam'", "an optimiser nobody has names the nearest",
              function() local _ = fv.optim("adamv", ps) end)
   tap.raises("unknown option 'lrr'", "so does an unknown option", fv.optim, "adam", ps, { lrr = 1 })

@@ -2093,13 +2093,14 @@ function fovea.where(mask, a, b) end
 function fovea.zeros(n, ...) end
 
 ---One step of Adam with decoupled weight decay, in one pass.
----p_next = (1 - lr decay) p - lr mh / (sqrt(vh) + eps), mh = m_next / (1 - beta1^step), vh likewise.
+---p_next = (1 - lr weight_decay) p - lr mh / (sqrt(vh) + eps), mh = m_next / (1 - beta1^step),
+---vh likewise.
 ---Kingma & Ba 2015, arXiv:1412.6980; Loshchilov & Hutter 2019, arXiv:1711.05101
 ---@param p fovea.tensor (..., n)
 ---@param g fovea.tensor (..., n)
 ---@param m fovea.tensor (..., n)
 ---@param v fovea.tensor (..., n)
----@param options? { lr?: number, beta1?: number, beta2?: number, eps?: number, decay?: number, step?: integer }
+---@param options? { lr?: number, beta1?: number, beta2?: number, eps?: number, weight_decay?: number, step?: integer }
 ---@return fovea.tensor p_next (..., n)
 ---@return fovea.tensor m_next (..., n)
 ---@return fovea.tensor v_next (..., n)

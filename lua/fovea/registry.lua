@@ -222,6 +222,11 @@ function registry.new(def)
       for f in pairs(self) do names[#names + 1] = f end
       error(("%s has no field '%s'%s"):format(def.kind, tostring(field), options.hint(field, names)), 2)
     end,
+    __names = def.members and function()
+      local names = self.names()
+      for f in pairs(self) do names[#names + 1] = f end
+      return names
+    end,
     __name = "fovea.registry"
   })
 end

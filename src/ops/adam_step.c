@@ -1,14 +1,14 @@
 /* adam_step.c -- one step of Adam, with decoupled weight decay.
  *
  *   m' = b1 m + (1-b1) g,   v' = b2 v + (1-b2) g^2
- *   p' = (1 - lr decay) p - lr (m' / (1 - b1^t)) / (sqrt(v' / (1 - b2^t)) + eps)
+ *   p' = (1 - lr weight_decay) p - lr (m' / (1 - b1^t)) / (sqrt(v' / (1 - b2^t)) + eps)
  *
  * Kingma & Ba 2015 (arXiv:1412.6980), Loshchilov & Hutter 2019
  * (arXiv:1711.05101).  Time O(n), one pass; no scratch. */
 #include "ops/op.h"
 #include "tensor/byrow.h"
 
-enum { LR, B1, B2, EPS, DECAY, COUNT };
+enum { LR, B1, B2, EPS, WEIGHT_DECAY, COUNT };
 
 typedef struct Job {
   fov_Cut cut;
@@ -36,7 +36,7 @@ static fov_Status fwd (fov_Call *c) {
   Job a = { .cut = fov_cut(fov_dim(c, 'n'), 1), .p = c->in[0].x, .g = c->in[1].x, .m = c->in[2].x,
             .v = c->in[3].x, .to_p = c->out[0].x, .to_m = c->out[1].x, .to_v = c->out[2].x,
             .b1 = (real)o[B1], .c1 = (real)(1 - o[B1]), .b2 = (real)o[B2], .c2 = (real)(1 - o[B2]),
-            .keep = (real)(1 - o[LR] * o[DECAY]), .rate = (real)(o[LR] / (1 - pow(o[B1], o[COUNT]))),
+            .keep = (real)(1 - o[LR] * o[WEIGHT_DECAY]), .rate = (real)(o[LR] / (1 - pow(o[B1], o[COUNT]))),
             .root = (real)(1 / (1 - pow(o[B2], o[COUNT]))), .eps = (real)o[EPS] };
   return fov_parallel(a.cut.tasks, step, &a);
 }
@@ -50,13 +50,14 @@ const fov_Op FOV_OP(adam_step) = {
   .name = "adam_step",
   .sig = "p(n) g(n) m(n) v(n) -> p_next(n) m_next(n) v_next(n)",
   .doc = "One step of Adam with decoupled weight decay, in one pass.\n"
-         "p_next = (1 - lr decay) p - lr mh / (sqrt(vh) + eps), mh = m_next / (1 - beta1^step), vh likewise.",
+         "p_next = (1 - lr weight_decay) p - lr mh / (sqrt(vh) + eps), mh = m_next / (1 - beta1^step),\n"
+         "vh likewise.",
   .ref = "Kingma & Ba 2015, arXiv:1412.6980; Loshchilov & Hutter 2019, arXiv:1711.05101",
   .opt = { { "lr", 'n', 1e-3, 0, 1e30, "step size", NULL },
            { "beta1", 'n', 0.9, 0, 0.9999999, "of m", NULL },
            { "beta2", 'n', 0.999, 0, 0.9999999, "of v", NULL },
            { "eps", 'n', 1e-8, 0, 1e30, "added to the divisor", NULL },
-           { "decay", 'n', 0, 0, 1e30, "weight decay", NULL },
+           { "weight_decay", 'n', 0, 0, 1e30, "weight decay", NULL },
            { "step", 'i', 1, 1, 9e15, "count of steps, this one included", NULL } },
   .fwd = fwd, .cost = cost
 };

@@ -18,11 +18,11 @@ return {
       uses = { "m", "v" },
       update = function(self, x, g, s, _, t)
         local shape, m, v = { x:shape() }, s.m or g * 0, s.v or g * 0
-        local decay = opt.decay and (opt.decay_all or #shape > 1) and opt.decay or 0
+        local decay = opt.weight_decay and (opt.decay_all or #shape > 1) and opt.weight_decay or 0
         local p
         p, m, v = fv.adam_step(x:reshape(-1), g:reshape(-1), m:reshape(-1), v:reshape(-1),
                                { lr = self.lr, beta1 = opt.beta1, beta2 = opt.beta2, eps = opt.eps,
-                                 decay = decay, step = t })
+                                 weight_decay = decay, step = t })
         x:copy_(p:reshape(shape))
         s.m, s.v = m:reshape(shape), v:reshape(shape)
       end

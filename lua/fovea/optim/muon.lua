@@ -18,14 +18,15 @@ end
 return {
   name = "muon",
   doc = "Muon: the momentum of each matrix, made orthogonal by a Newton-Schulz iteration.\n"
-     .. "b <- momentum b + g, u = g + momentum b, p <- (1 - lr decay) p - lr sqrt(max(1, r/c)) NS(u) for\n"
-     .. "matrices (r, c). What is no matrix, and what 'aside' names (embeddings, heads, short\n"
-     .. "convolutions), takes steps of adamw with rate lr * aside_lr.",
+     .. "b <- momentum b + g, u = g + momentum b,\n"
+     .. "p <- (1 - lr weight_decay) p - lr sqrt(max(1, r/c)) NS(u) for matrices (r, c). What is no\n"
+     .. "matrix, and what 'aside' names (embeddings, heads, short convolutions), takes steps of adamw\n"
+     .. "with rate lr * aside_lr.",
   ref = "Jordan et al. 2024, https://kellerjordan.github.io/posts/muon",
   options = {
     { "momentum", "number", 0.95, "of the running gradient", lo = 0, hi = 0.9999999 },
     { "steps", "integer", 5, "of the iteration", lo = 1, hi = 100 },
-    { "decay", "number", 0, "decoupled weight decay", lo = 0 },
+    { "weight_decay", "number", 0, "decoupled weight decay", lo = 0 },
     { "decay_all", "boolean", false, "of vectors too" },
     { "aside", "string", "embed positions head conv", "words; parameters with one in their name take adamw" },
     { "aside_lr", "number", 0.05, "adamw's rate, as a part of lr", lo = 0 },
@@ -48,7 +49,7 @@ return {
         if aside(x, p.name) then return adamw.update({ lr = self.lr * opt.aside_lr }, x, g, s, p, t) end
         if s.b then s.b:mul_(opt.momentum):add_(g) else s.b = g:clone() end
         local u = orthogonal(g + s.b * opt.momentum, opt.steps)
-        if opt.decay > 0 then x:mul_(1 - self.lr * opt.decay) end
+        if opt.weight_decay > 0 then x:mul_(1 - self.lr * opt.weight_decay) end
         x:sub_(u * (self.lr * math.max(1, x:size(1) / x:size(2)) ^ 0.5))
       end
     }
