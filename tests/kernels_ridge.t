@@ -61,6 +61,15 @@ do
   fv.gradcheck(function(a) return one(a) end, { z })
 end
 
+-- large enough to be cut in halves, at a size they do not divide
+do
+  local X, Y = draw("many", 301, 3, f64), draw("targets", 301, f64)
+  local model = fv.krr { kernel = k, lambda = 0.2 }:fit(X, Y)
+  local G = k(X) + 0.2 * fv.eye(301, f64)
+  tap.near(model.alpha, fv.solve(G, Y), 1e-11, "301 points: alpha")
+  tap.near(model.residuals, fv.solve(G, Y) / fv.inv(G):diagonal(), 1e-11, "301 points: left-out residuals")
+end
+
 -- ---- spectra ----
 
 -- eigenvalues 4, 1, 0.25 by hand: sum w / (w + 1) = 0.8 + 0.5 + 0.2

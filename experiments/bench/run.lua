@@ -10,7 +10,7 @@ local present = require "present"
 local process = require "process"
 local progress = require "fovea.progress"
 
-local families = { "exact", "favor", "linear", "delta", "nystrom", "features", "sampling", "elementwise",
+local families = { "exact", "favor", "linear", "delta", "nystrom", "features", "kernels", "sampling", "elementwise",
                    "training", "process" }
 
 local function cases()

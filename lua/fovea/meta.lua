@@ -2657,7 +2657,7 @@ fovea.kernel = {}
 ---  grid         a list of {lambda=, loo=} in the order given
 ---  dimension    effective dimension, the trace of K G
 ---In f64, results in x's dtype. Raises for lambda < 0, NaN, and where K + lambda I is not positive
----definite. Cost: n^3/3 flops and as many again for the errors; a list 9 n^3; a prediction 2 m n (d + e).
+---definite. Cost: n^3 flops with the errors; a list 9 n^3; a prediction 2 m n (d + e).
 ---Example: model = fv.krr{kernel={"gaussian", scale=2}, lambda={1e-3, 1e-2, 1e-1}}:fit(x, y); model(x)
 ---Source: Saunders, Gammerman & Vovk 1998, Ridge Regression Learning Algorithm in Dual Variables.
 function fovea.krr() end

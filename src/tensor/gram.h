@@ -62,7 +62,7 @@ typedef struct gram {
 } gram;
 
 /* Results beyond so many bytes do not stay in a cache and go past them. */
-#define GRAM_STREAM (4u << 20)
+#define GRAM_STREAM (8u << 20)
 
 static inline real gram_square (const real *x, ptrdiff_t d) {
   vec s = vzero();

@@ -27,7 +27,9 @@ def versions():
 
 
 def value(text):
-    return {"true": True, "false": False}[text] if text in ("true", "false") else int(text)
+    if text in ("true", "false"):
+        return text == "true"
+    return int(text) if text.lstrip("-").isdigit() else text
 
 
 def timed(call, count):

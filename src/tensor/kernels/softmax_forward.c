@@ -26,6 +26,7 @@
 #define SPAN 96                /* queries that share a pass over the keys */
 #define ALONE 192              /* up to so many form one span */
 #define PACK (2 * BK)          /* keys packed by one task */
+#define FEWKEYS 96             /* keys per block of few queries */
 
 /* Rows [i0, i0+n) in the making: o is not yet divided by l.  A tile of BQ
  * rows is fresh until it has met a key; its o is then still unwritten. */
@@ -203,6 +204,81 @@ static fov_Status span_task (void *arg, ptrdiff_t t) {
   return FOV_OK;
 }
 
+/* Every key is seen by all of a panel's width of queries: scores are made as S'
+ * (keys, queries), so that keys are read as they lie, queries are packed once, and
+ * maxima and sums go by lanes. */
+static bool few (const Softmax *h) {
+  return h->s.n <= TILE_COLS && h->s.plain && !h->s.bias && sees_from(&h->s, h->s.n - 1) == 0 &&
+         sees_to(&h->s, 0) == h->s.m;
+}
+
+/* One vector of columns of x(keys, TILE_COLS) to 2^(x - M), as row_exp does rows;
+ * *max rises to M, *sum shrinks and grows; returns the shrinking. */
+static vec column_exp (real *x, ptrdiff_t keys, real *max, real *sum) {
+  vec old = vload(max), top = old, total = vzero(), shrink = vset(1), M = old;
+  for (ptrdiff_t k = 0; k < keys; k++) top = vmax(vload(x + k * TILE_COLS), top);
+  ivec rise = (ivec)(top > old);
+  if (vany(rise)) {
+    M = vselect(rise, vceil(top), old);
+    shrink = vselect(rise, exp2_below(old - M), shrink);
+    vstore(max, M);
+  }
+  if (vbeyond(M, EXP2_EXACT)) {
+    vec by = vselect((ivec)(M == vset(-(real)INFINITY)), vzero(), M);
+    for (ptrdiff_t k = 0; k < keys; k++) vstore(x + k * TILE_COLS, vload(x + k * TILE_COLS) - by);
+    M = vzero();
+  }
+  vec magic = EXP2_MAGIC - M, low = M + EXP2_LOW;
+  UNROLL(2) for (ptrdiff_t k = 0; k < keys; k++) {
+    vec p = exp2_from(vload(x + k * TILE_COLS), magic, low);
+    vstore(x + k * TILE_COLS, p);
+    total += p;
+  }
+  vstore(sum, shrink * vload(sum) + total);
+  return shrink;
+}
+
+static fov_Status few_task (void *arg, ptrdiff_t part) {
+  const Forward *f = arg;
+  const Softmax *h = f->h;
+  const ptrdiff_t n = h->s.n, np = roundup(n, VL), d = h->d, e = h->e, ep = h->ep;
+  const ptrdiff_t from = part * f->split, to = least(h->s.m, from + f->split);
+  real own[2 * TILE_COLS], by[TILE_COLS];
+  real *max = f->max ? f->max + part * np : own, *sum = f->sum ? f->sum + part * np : own + TILE_COLS;
+  real *panel = fov_scratch((size_t)(d * TILE_COLS + 1), sizeof *panel);
+  real *S = fov_scratch((size_t)(FEWKEYS * TILE_COLS), sizeof *S);
+  real *values = e == ep ? NULL : fov_scratch((size_t)(FEWKEYS * ep), sizeof *values);
+  real *o = f->o ? f->o + part * np * ep : e == ep ? h->o : fov_scratch((size_t)(n * ep), sizeof *o);
+  if (!panel || !S || (e != ep && !values) || (!o && ep)) return FOV_NOMEM;
+  for (ptrdiff_t i = 0; i < np; i++) max[i] = -(real)INFINITY, sum[i] = 0;
+  pack_panels(h->s.factor, n, d, h->q, d, panel);
+  if (from >= to)
+    for (ptrdiff_t i = 0; i < n * ep; i++) o[i] = 0;
+  for (ptrdiff_t j = from; j < to; j += FEWKEYS) {
+    const ptrdiff_t keys = least(FEWKEYS, to - j);
+    const real *v = h->v + j * e;
+    bool shrunk = false;
+    if (values) pack_rows(1, keys, e, v, e, values, ep), v = values;
+    product(false, keys, np, d, h->k + j * d, d, panel, TILE_COLS, S, TILE_COLS);
+    for (ptrdiff_t c = 0; c < np; c += VL) {
+      vec shrink = column_exp(S + c, keys, max + c, sum + c);
+      vstore(by + c, shrink);
+      shrunk |= vany((ivec)(shrink != vset(1)));
+    }
+    for (ptrdiff_t i = 0; shrunk && j > from && i < n; i++)
+      if (by[i] != 1) rescale(o + i * ep, ep, by[i]);
+    for (ptrdiff_t c = 0; c < ep; c += TILE_COLS) {
+      int R, V = (int)(least(ep - c, TILE_COLS) / VL);
+      for (ptrdiff_t i = 0; i < n; i += R) {
+        R = tile_step(n - i);
+        tile_cols(R, V, j > from, keys, S + i, TILE_COLS, v + c, ep, o + i * ep + c, ep);
+      }
+    }
+  }
+  if (!f->o) settle(h, 0, n, o, max, sum);
+  return FOV_OK;
+}
+
 /* Adds the splits of each row in order, into the first. */
 static void merge (const Forward *f) {
   const Softmax *h = f->h;
@@ -265,7 +341,7 @@ static fov_Status forward (const Softmax *h) {
     if (!f.o || !f.max) return FOV_NOMEM;
     f.sum = f.max + rows;
   }
-  if (st == FOV_OK) st = fov_parallel(f.spans * f.splits, span_task, &f);
+  if (st == FOV_OK) st = fov_parallel(f.spans * f.splits, few(h) ? few_task : span_task, &f);
   if (st == FOV_OK && f.splits > 1) merge(&f);
   return st;
 }
