@@ -113,11 +113,11 @@ tap.raises("expected %(m,d=2%)", "widths of q and k must agree", function()
   attend(draw("q", 4, 2), draw("k", 5, 3), draw("v", 5, 3))
 end)
 
--- few queries against many keys have a way of their own, with maxima by lanes: the definition in
--- f64, at widths around vectors, at keys around blocks and splits, with a maximum that rises late
+-- few queries against many keys (beyond 2048) have a way of their own, with maxima by lanes: the
+-- definition in f64, at widths around vectors, with a maximum that rises late
 for _, n in ipairs { 1, 7, 17, 64 } do
   local worst, rounded = 0, 0
-  for _, m in ipairs { 1, 95, 193, 2600 } do
+  for _, m in ipairs { 1, 95, 2600, 4100 } do
     for _, e in ipairs { 5, 64 } do
       local r = fv.rng(3):stream("few")
       local q, k, v = r:normal(n, 6, { dtype = "f64" }), r:normal(m, 6, { dtype = "f64" }),
@@ -131,16 +131,17 @@ for _, n in ipairs { 1, 7, 17, 64 } do
       rounded = math.max(rounded, (small:to "f64" - want):abs():max():item())
     end
   end
-  tap.ok(worst < 1e-13 and rounded < 2e-5, ("%d queries against 1 to 2600 keys"):format(n), "%.2g %.2g",
+  tap.ok(worst < 1e-13 and rounded < 2e-5, ("%d queries against 1 to 4100 keys"):format(n), "%.2g %.2g",
          worst, rounded)
 end
 do
-  local q, k = fv.tensor { { 1e4, 0 }, { 1, 0 } }, fv.zeros(100, 2)
-  k:set(99, 1, 1e4)
-  k:set(100, 1, -1 / 0)
-  local v = fv.arange(1, 100):to "f32":unsqueeze(-1)
+  local q, k = fv.tensor { { 1e4, 0 }, { 1, 0 } }, fv.zeros(3000, 2)
+  k:set(2999, 1, 1e4)
+  k:set(3000, 1, -1 / 0)
+  local v = fv.arange(1, 3000):to "f32":unsqueeze(-1)
   local o = fv.softmax_attention(q, k, v, { scale = 1 })
-  tap.ok(o:get(1, 1) == 99 and o:get(2, 1) == 99, "few queries: huge logits and minus infinity")
+  tap.ok(math.abs(o:get(1, 1) - 2999) < 1e-3 and math.abs(o:get(2, 1) - 2999) < 1e-3,
+           "few queries: huge logits and minus infinity")
   k:set(3, 1, 0 / 0)
   tap.ok(fv.softmax_attention(q, k, v):isnan():all():item() == 1, "few queries: NaN stays NaN")
 end

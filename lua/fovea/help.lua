@@ -51,6 +51,7 @@ local function operator(op)
   for _, a in ipairs(op.outputs) do results[#results + 1] = a.name end
   if #op.options > 0 then args[#args + 1] = braces(op.options) end
   local title = ("fv.%s(%s) -> %s"):format(op.name, table.concat(args, ", "), table.concat(results, ", "))
+  if op.kind == "kernel" then title = "fv.ops." .. title:sub(4) end
   if op.kind == "sampler" then title = ('fv.sample("%s", {rows=, dim=, seed=})'):format(op.name) end
   local out = { title, "  " .. op.kind .. "  " .. op.sig }
   body(out, op)
@@ -155,7 +156,7 @@ local function pages(name)
     end
   end
   for key, op in pairs(core.ops) do
-    if op.kind ~= "sampler" then try(key, operator, op) end
+    if op.kind == "operator" then try(key, operator, op) end     -- the others have a registry's page
   end
   for _, group in ipairs(sorted(core.docs)) do
     for key, m in pairs(core.docs[group]) do

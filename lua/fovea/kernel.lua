@@ -5,7 +5,8 @@
 --- Kernels can be combined: k1 + k2, k1 * k2, 3 * k, k + 1 (a constant) and k^2 are kernels
 --- again, positive semidefinite if their parts are. fv.kernel("user", {f=}) takes a function of
 --- your own, fv.kernel.register an entry. k.formula says what a kernel is made of, k.caps.nonneg
---- that no entry is negative. Cost: k:cost{n=, m=, d=}.
+--- that no entry is negative. For a scale that learns, multiply x and y by it instead.
+--- Cost: k:cost{n=, m=, d=}.
 --- What is built on kernels: fv.nystroem, fv.krr, fv.spectrum.
 --- Example: k = fv.kernel("matern", {nu=1.5, scale=2}) + 0.1 * fv.kernel("polynomial"); k(x, y)
 

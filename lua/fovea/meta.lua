@@ -2634,7 +2634,8 @@ function fovea.jvp(f, xs, vs) end
 ---Kernels can be combined: k1 + k2, k1 * k2, 3 * k, k + 1 (a constant) and k^2 are kernels
 ---again, positive semidefinite if their parts are. fv.kernel("user", {f=}) takes a function of
 ---your own, fv.kernel.register an entry. k.formula says what a kernel is made of, k.caps.nonneg
----that no entry is negative. Cost: k:cost{n=, m=, d=}.
+---that no entry is negative. For a scale that learns, multiply x and y by it instead.
+---Cost: k:cost{n=, m=, d=}.
 ---What is built on kernels: fv.nystroem, fv.krr, fv.spectrum.
 ---Example: k = fv.kernel("matern", {nu=1.5, scale=2}) + 0.1 * fv.kernel("polynomial"); k(x, y)
 ---@class fovea.registry.kernel
@@ -2745,8 +2746,8 @@ function fovea.no_grad(f, ...) end
 
 ---fv.nystroem{kernel=, landmarks=, rule=, core=, seed=} -> map
 ---Nystrom features, to be fitted to points
----The same as fv.map("nystroem", options); fv.help "maps.nystroem" has the options. fit chooses
----the landmarks and returns the fitted map.
+---The same as fv.map("nystroem", options), whose page has the options and what the map answers.
+---fit(x) chooses the landmarks and returns the fitted map.
 ---Example: phi = fv.nystroem{kernel={"gaussian", scale=0.2}, landmarks=256, rule="kmeans"}:fit(x)
 function fovea.nystroem() end
 

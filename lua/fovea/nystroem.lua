@@ -1,6 +1,6 @@
 --- fv.nystroem{kernel=, landmarks=, rule=, core=, seed=} -> map: Nystrom features, to be fitted to points
---- The same as fv.map("nystroem", options); fv.help "maps.nystroem" has the options. fit chooses
---- the landmarks and returns the fitted map.
+--- The same as fv.map("nystroem", options), whose page has the options and what the map answers.
+--- fit(x) chooses the landmarks and returns the fitted map.
 --- Example: phi = fv.nystroem{kernel={"gaussian", scale=0.2}, landmarks=256, rule="kmeans"}:fit(x)
 
 local map = require "fovea.map"

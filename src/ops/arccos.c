@@ -76,7 +76,7 @@ const fov_Op FOV_OP(arccos) = {
   .name = "arccos",
   .kind = FOV_KERNEL,
   .sig = "x(n,d) y?(m,d) -> k(n,m)",
-  .doc = "The arc-cosine kernel |x|^n |y|^n J_n(t) / pi of order n, t the angle of x and y:\n"
+  .doc = "The arc-cosine kernel |x|^n |y|^n J_n(t) / pi of order n, t the angle of x and y.\n"
          "J_0 = pi - t, J_1 = sin t + (pi - t) cos t, J_2 = 3 sin t cos t + (pi - t)(1 + 2 cos^2 t).\n"
          "It is 2 E f(w.x) f(w.y), w ~ N(0, I), for f the step, relu and relu squared; a zero\n"
          "vector is at right angles to all. Near parallel vectors t is good to the square root of\n"

@@ -69,13 +69,12 @@ const fov_Op FOV_OP(matern) = {
   .name = "matern",
   .kind = FOV_KERNEL,
   .sig = "x(n,d) y?(m,d) -> k(n,m)",
-  .doc = "The Matern kernel of smoothness nu between the rows of x and y: with r = scale |x-y|,\n"
-         "nu = 0.5: exp(-r); 1.5: (1 + s) exp(-s), s = sqrt(3) r; 2.5: (1 + s + s^2/3) exp(-s),\n"
-         "s = sqrt(5) r. Functions drawn from it have derivatives up to order nu - 1/2.\n"
+  .doc = "The Matern kernel of smoothness nu between the rows of x and y.\n"
+         "With r = scale |x-y|, nu = 0.5: exp(-r); 1.5: (1 + s) exp(-s), s = sqrt(3) r;\n"
+         "2.5: (1 + s + s^2/3) exp(-s), s = sqrt(5) r. Functions drawn from it have derivatives\n"
+         "up to order nu - 1/2. nu = 0.5 has no derivative where x = y; it is taken as 0.\n"
          "Without y: of x with itself, exactly symmetric, half the work. Memory: the result and\n"
-         "packed y; the backward pass makes tiles anew."
-         "\n"
-         "nu = 0.5 has no derivative where x = y; it is taken as 0.",
+         "packed y; the backward pass makes tiles anew.",
   .ref = "Rasmussen & Williams 2006, Gaussian Processes for Machine Learning, ch. 4",
   .caps = "nonneg",
   .opt = {

@@ -44,8 +44,8 @@ list[#list + 1] = {
   name = "nystroem features 4096x64->256", flops = 2 * 4096 * m * (d + m), exps = 4096 * m,
   make = function(rng)
     local x, l = fv.randn(4096, d, { rng = rng }), fv.randn(m, d, { rng = rng })
-    local phi = fv.nystroem { kernel = { "gaussian", scale = d ^ -0.5 }, points = l, core = { "truncated",
-        rcond = 0 } }
+    local phi = fv.nystroem { kernel = { "gaussian", scale = d ^ -0.5 }, points = l,
+                              core = { "truncated", rcond = 0 } }
     return function() return phi(x) end
   end,
   peers = { { "sklearn_forms", "nystroem", n = 4096 } },

@@ -4,10 +4,11 @@ local fv = require "fovea"
 
 return {
   name = "iterative",
-  doc = "A few steps of Z <- Z (13 I - A Z (15 I - A Z (7 I - A Z))) / 4 from Z = A' / alpha, alpha the\n"
-     .. "largest column sum times the largest row sum of |A|. Singular values below about\n"
-     .. "sqrt(alpha 3.25^-iterations) are not inverted yet: the number of steps acts as a ridge.\n"
-     .. "init: alpha of each matrix alone ('exact') or of the whole batch ('original'). 8 m^3 flops a step.",
+  doc = "A few steps of Z <- Z (13 I - A Z (15 I - A Z (7 I - A Z))) / 4.\n"
+     .. "They begin at Z = A' / alpha, alpha the largest column sum times the largest row sum of |A|.\n"
+     .. "Singular values below about sqrt(alpha 3.25^-iterations) are not inverted yet: the number of\n"
+     .. "steps acts as a ridge. init: alpha of each matrix alone ('exact') or of the whole batch\n"
+     .. "('original'). 8 m^3 flops a step.",
   ref = "Xiong et al. 2021, arXiv:2102.03902; Razavi et al. 2014",
   options = {
     { "iterations", "integer", 6, "steps", lo = 0, hi = 1000 },

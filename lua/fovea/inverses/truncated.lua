@@ -4,10 +4,10 @@ local fv = require "fovea"
 
 return {
   name = "truncated",
-  doc = "The Moore-Penrose inverse of what lies above a threshold: singular values, or eigenvalues of a\n"
-     .. "symmetric A, up to rcond times the largest count as zero, as do negative eigenvalues. info.rank\n"
-     .. "is how many were kept. In f64. O(m^3).",
-  ref = "Golub & Van Loan 2013, Matrix Computations, sec. 5.5",
+  doc = "The Moore-Penrose inverse of what lies above a threshold.\n"
+     .. "Singular values, or eigenvalues of a symmetric A, up to rcond times the largest count as zero,\n"
+     .. "as do negative eigenvalues. info.rank is how many were kept. In f64. O(m^3).",
+  ref = "Golub & Van Loan 2013, Matrix Computations",
   options = { { "rcond", "number", 1e-6, "the threshold", lo = 0, hi = 1 } },
   example = 'fv.inverse("truncated", {rcond=1e-6})(A)',
   build = function(opt)

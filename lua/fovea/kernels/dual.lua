@@ -4,13 +4,13 @@ local closed = require "fovea.closed"
 
 return {
   name = "dual",
-  doc = "The dual kernel E f(w.x) f(w.y), w ~ N(0, I), of a function f, of the scaled inputs: what\n"
-     .. "random features f(W x) / sqrt(m) estimate. In closed form for each f of the list; gelu and\n"
-     .. "erf with the error function. Angles come from |x|^2 |y|^2 - (x.y)^2: near parallel vectors\n"
-     .. "they are good to the square root of rounding. step, sgn and abs have no derivative at\n"
-     .. "parallel vectors; the infinite part of it is left out there. O(nmd), several passes over\n"
-     .. "(n, m). Example of a closed form: relu gives |x||y| (sin t + (pi - t) cos t) / (2 pi), t\n"
-     .. "the angle of x and y.",
+  doc = "The dual kernel E f(w.x) f(w.y), w ~ N(0, I), of a function f.\n"
+     .. "What random features f(W x) / sqrt(m) of the scaled inputs estimate, in closed form for each f\n"
+     .. "of the list; gelu and erf with the error function. Angles come from |x|^2 |y|^2 - (x.y)^2:\n"
+     .. "near parallel vectors they are good to the square root of rounding. step, sgn and abs have no\n"
+     .. "derivative at parallel vectors; the infinite part of it is left out there. O(nmd), several\n"
+     .. "passes over (n, m). Example of a closed form: relu gives |x||y| (sin t + (pi - t) cos t) / (2\n"
+     .. "pi), t the angle of x and y.",
   ref = "Cho & Saul 2009, Kernel Methods for Deep Learning; Williams 1998, Computation with Infinite\n"
      .. "Neural Networks; Daniely et al. 2016, arXiv:1602.05897",
   options = {

@@ -5,8 +5,9 @@ local distances = require "fovea.distances"
 
 return {
   name = "farthest",
-  doc = "Farthest points: the row nearest to the mean, then again and again the row farthest from all\n"
-     .. "landmarks so far. No m points cover the rows with half of their radius. O(nmd), in f64.",
+  doc = "Each landmark the row farthest from all those before.\n"
+     .. "The first is the row nearest to the mean. No m points cover the rows within less than half the\n"
+     .. "radius that these need. Equal rows: the first. O(nmd), in f64.",
   ref = "Gonzalez 1985, Clustering to Minimize the Maximum Intercluster Distance",
   example = 'fv.landmarks("farthest", {count=64})(x)',
   build = function()

@@ -24,8 +24,9 @@ end
 
 return {
   name = "kmeans",
-  doc = "Centres of k-means: rows by k-means++, then Lloyd's iterations (0: the rows themselves). A\n"
-     .. "centre that no row is nearest to stays the row that it began as. O(nmd (1 + iterations)), in f64.",
+  doc = "Centres of k-means: rows by k-means++, then Lloyd's iterations.\n"
+     .. "With iterations = 0 the rows themselves. A centre that no row is nearest to goes back to the\n"
+     .. "row that it began as. O(nmd (1 + iterations)), in f64.",
   ref = "Arthur & Vassilvitskii 2007, k-means++; Zhang, Tsang & Kwok 2008, Improved Nystrom Low-Rank\n"
      .. "Approximation and Error Analysis",
   options = { { "iterations", "integer", 5, "Lloyd's iterations", lo = 0, hi = 10000 } },

@@ -12,10 +12,11 @@ end
 
 return {
   name = "leverage",
-  doc = "Rows drawn without replacement in proportion to their ridge leverage scores, the diagonal of\n"
-     .. "K (K + lambda n I)^-1. Beyond 'sketch' points the scores are upper bounds from a uniform sample\n"
-     .. "of so many. The kernel is that of the caller, or the option's; a Gaussian of scale 1/sqrt(d)\n"
-     .. "where neither says. rule.scores(x, kernel) gives the scores of x (n, d). O(n sketch (d + sketch)).",
+  doc = "Rows drawn in proportion to their ridge leverage scores, without replacement.\n"
+     .. "They are the diagonal of K (K + lambda n I)^-1; their sum is the effective dimension. Beyond\n"
+     .. "'sketch' points the scores are upper bounds from a uniform sample of so many. The kernel is\n"
+     .. "that of the caller, or the option's; a Gaussian of scale 1/sqrt(d) where neither says.\n"
+     .. "rule.scores(x, kernel) gives the scores of x (n, d). O(n sketch (d + sketch)).",
   ref = "Alaoui & Mahoney 2015, arXiv:1411.0306; Musco & Musco 2017, arXiv:1605.07583",
   options = {
     { "lambda", "number", 1e-3, "the ridge, per point", lo = 1e-300, hi = 1e300 },

@@ -5,8 +5,9 @@ local heads = require "fovea.heads"
 
 return {
   name = "segments",
-  doc = "Means over m consecutive segments: the first m - n mod m have floor(n/m) rows, the others\n"
-     .. "one more. For sequences, where neighbours are alike. O(nd).",
+  doc = "Means over m consecutive segments.\n"
+     .. "The first m - n mod m have floor(n/m) rows, the others one more. For sequences, where\n"
+     .. "neighbours are alike. O(nd).",
   ref = "Xiong et al. 2021, arXiv:2102.03902",
   example = 'fv.landmarks("segments", {count=64})(x)',
   build = function()

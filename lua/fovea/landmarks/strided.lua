@@ -4,7 +4,8 @@ local fv = require "fovea"
 
 return {
   name = "strided",
-  doc = "Every (n/m)-th row, from the middle of the first stride: floor((i - 1/2) n / m) + 1. O(m).",
+  doc = "Every (n/m)-th row, from the middle of the first stride.\n"
+     .. "Row floor((i - 1/2) n / m) + 1 for i = 1 .. m. O(m).",
   example = 'fv.landmarks("strided", {count=64})(x)',
   build = function()
     return {

@@ -2,8 +2,8 @@
 
 return {
   name = "uniform",
-  doc = "m rows drawn uniformly without replacement, in their order; the same for all entries of a\n"
-     .. "batch. O(n).",
+  doc = "m rows drawn uniformly without replacement, in their order.\n"
+     .. "The same rows for all entries of a batch. O(n).",
   ref = "Williams & Seeger 2001, Using the Nystrom Method to Speed Up Kernel Machines",
   example = 'fv.landmarks("uniform", {count=64, seed=1})(x)',
   build = function()

@@ -204,12 +204,14 @@ static fov_Status span_task (void *arg, ptrdiff_t t) {
   return FOV_OK;
 }
 
-/* Every key is seen by all of a panel's width of queries: scores are made as S'
- * (keys, queries), so that keys are read as they lie, queries are packed once, and
- * maxima and sums go by lanes. */
-static bool few (const Softmax *h) {
-  return h->s.n <= TILE_COLS && h->s.plain && !h->s.bias && sees_from(&h->s, h->s.n - 1) == 0 &&
-         sees_to(&h->s, 0) == h->s.m;
+/* Every key of many is seen by all of a panel's width of queries: scores are made
+ * as S' (keys, queries), so that keys are read as they lie, queries are packed
+ * once, and maxima and sums go by lanes.  Where keys are not split a row has the
+ * bits that it has among many rows, which this way would not give. */
+static bool few (const Forward *f) {
+  const Softmax *h = f->h;
+  return f->splits > 1 && h->s.n <= TILE_COLS && h->s.plain && !h->s.bias &&
+         sees_from(&h->s, h->s.n - 1) == 0 && sees_to(&h->s, 0) == h->s.m;
 }
 
 /* One vector of columns of x(keys, TILE_COLS) to 2^(x - M), as row_exp does rows;
@@ -243,17 +245,14 @@ static fov_Status few_task (void *arg, ptrdiff_t part) {
   const Softmax *h = f->h;
   const ptrdiff_t n = h->s.n, np = roundup(n, VL), d = h->d, e = h->e, ep = h->ep;
   const ptrdiff_t from = part * f->split, to = least(h->s.m, from + f->split);
-  real own[2 * TILE_COLS], by[TILE_COLS];
-  real *max = f->max ? f->max + part * np : own, *sum = f->sum ? f->sum + part * np : own + TILE_COLS;
+  real by[TILE_COLS];
+  real *max = f->max + part * np, *sum = f->sum + part * np, *o = f->o + part * np * ep;
   real *panel = fov_scratch((size_t)(d * TILE_COLS + 1), sizeof *panel);
   real *S = fov_scratch((size_t)(FEWKEYS * TILE_COLS), sizeof *S);
   real *values = e == ep ? NULL : fov_scratch((size_t)(FEWKEYS * ep), sizeof *values);
-  real *o = f->o ? f->o + part * np * ep : e == ep ? h->o : fov_scratch((size_t)(n * ep), sizeof *o);
-  if (!panel || !S || (e != ep && !values) || (!o && ep)) return FOV_NOMEM;
+  if (!panel || !S || (e != ep && !values)) return FOV_NOMEM;
   for (ptrdiff_t i = 0; i < np; i++) max[i] = -(real)INFINITY, sum[i] = 0;
   pack_panels(h->s.factor, n, d, h->q, d, panel);
-  if (from >= to)
-    for (ptrdiff_t i = 0; i < n * ep; i++) o[i] = 0;
   for (ptrdiff_t j = from; j < to; j += FEWKEYS) {
     const ptrdiff_t keys = least(FEWKEYS, to - j);
     const real *v = h->v + j * e;
@@ -275,7 +274,6 @@ static fov_Status few_task (void *arg, ptrdiff_t part) {
       }
     }
   }
-  if (!f->o) settle(h, 0, n, o, max, sum);
   return FOV_OK;
 }
 
@@ -341,7 +339,7 @@ static fov_Status forward (const Softmax *h) {
     if (!f.o || !f.max) return FOV_NOMEM;
     f.sum = f.max + rows;
   }
-  if (st == FOV_OK) st = fov_parallel(f.spans * f.splits, few(h) ? few_task : span_task, &f);
+  if (st == FOV_OK) st = fov_parallel(f.spans * f.splits, few(&f) ? few_task : span_task, &f);
   if (st == FOV_OK && f.splits > 1) merge(&f);
   return st;
 }
