@@ -22,7 +22,8 @@ for path in io.popen("ls -d experiments/*/"):lines() do
       local args = {}
       for key, value in pairs(exp.smoke) do args[#args + 1] = ("--%s=%s"):format(key, value) end
       table.sort(args)
-      local p = io.popen(("%s run %s %s --out=%s/%s 2>&1"):format(exe, dir, table.concat(args, " "), out, name))
+      local command = ("%s run %s %s --out=%s/%s 2>&1"):format(exe, dir, table.concat(args, " "), out, name)
+      local p = io.popen(command)
       local text = p:read "a"
       local good = p:close()
       ran = ran + 1

@@ -1,7 +1,8 @@
 --- The byte model whose parameters are text_model.safetensors: two blocks of width 64 with two
 --- heads of 32 and exact softmax attention, trained on genesis.txt by experiments/swap_in.
 ---
----   build(attention, seed)   a new model of this shape
+---   build(attention, seed, masked)   a new model of this shape; masked: it sees both sides and
+---                            has one more id, the mask
 ---   load(dir, attention)     the trained one; 'attention' may be any that has no parameters
 ---   copy(from, to)           gives 'to' the parameters of 'from', which are copied
 ---   observe(model, ids)      runs it; returns { q, k, v } (b, heads, n, 32) of each block
@@ -10,9 +11,10 @@ local fv = require "fovea"
 
 local text_model = {}
 
-function text_model.build(attention, seed)
-  return fv.model { kind = "lm", vocab = 256, layers = 2, width = 64, heads = 2, positions = "rotary",
-                    attention = attention or "softmax", seed = seed }
+function text_model.build(attention, seed, masked)
+  return fv.model { kind = "lm", vocab = masked and 257 or 256, layers = 2, width = 64, heads = 2,
+                    positions = "rotary", attention = attention or "softmax", causal = not masked,
+                    std = masked and 0.1 or 0.02, seed = seed }
 end
 
 function text_model.load(dir, attention)
@@ -47,7 +49,8 @@ end
 
 function text_model.observe(model, ids)
   seen = {}
-  local twin = text_model.copy(model, text_model.build("observed_softmax", 1)):eval()
+  local twin = text_model.copy(model,
+                               text_model.build("observed_softmax", 1, model.options.vocab == 257)):eval()
   fv.no_grad(twin, ids)
   return seen
 end
