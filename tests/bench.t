@@ -105,7 +105,9 @@ end
 local steady = stand_in("steady", [[
 echo "ready stand-in 1.0 with $OMP_NUM_THREADS threads"
 while read -r what family form rest; do
-  case $what.$form in make.add) echo ok;; make.*) echo missing a library;; *) echo 2.5;; esac
+  case $what.$form in
+    make.add) echo ok 3 0.1;; make.*) echo missing a library;; clear.*) echo ok;; *) [ "$family" = 3 ] && echo 2.5;;
+  esac
 done]])
 out, good = bench("--only='a+b 64x64' --threads=2 --peers=stock --python=" .. steady)
 row = json.decode(slurp(dir .. "/bench.json")).rows[1]
@@ -115,6 +117,19 @@ tap.close(row.peers[1].ratio, 2.5 / row.median, 1e-12, "the ratio is its median 
 tap.ok(out:find("elementwise.add (stock)", 1, true) and out:find("stand-in 1.0 with 2 threads", 1, true),
        "the table names it, the head its version, with our number of threads")
 tap.ok(out:find("peer elementwise.add_numpy: missing a library", 1, true), "a peer that is missing is told")
+local slow = stand_in("slow", [[
+echo "ready stand-in 1.0"
+while read -r what family form rest; do
+  case $what.$form in
+    make.add) echo ok 0 7.5;; make.*) echo ok 1 0.5;; clear.*) echo ok;; *) [ "$family" = 1 ] && echo 0.25;;
+  esac
+done]])
+out, good = bench("--only='a+b 64x64' --peers=stock --python=" .. slow)
+row = json.decode(slurp(dir .. "/bench.json")).rows[1]
+tap.ok(good and #row.peers == 2 and row.peers[1].median == 7.5 and row.peers[1].once
+       and row.peers[2].median == 0.25 and not row.peers[2].once,
+       "two forms of a peer are two calls; a slow one is timed once", "%s", out)
+tap.ok(out:find("a+b 64x64: peer elementwise.add, stock: timed once, 7.5 s", 1, true), "and the run says so")
 out, good = bench("--only='a+b 64x64' --peers=stock --python=" .. stand_in("mortal", "echo ready once; read -r line"))
 tap.ok(good and out:find("peer elementwise.add: ended", 1, true), "a peer that dies is told", "%s", out)
 out, good = bench("--only='a+b 64x64' --peers=stock --python=" .. stand_in("bare", "echo 'ready '; cat >/dev/null"))

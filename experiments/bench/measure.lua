@@ -48,12 +48,16 @@ function measure.row(case, threads, peers, rate, opt, note)
   collectgarbage()
   local samplers, who = { timing.sampler(f, least) }, {}
   for _, p in ipairs(peers) do
+    p:clear()
     for _, form in ipairs(case.peers or {}) do
       local sample, why = p:sampler(form, least)
       local name = form[1] .. "." .. form[2]
       if sample then
         samplers[#samplers + 1] = sample
-        who[#who + 1] = { name = name, environment = p.environment }
+        who[#who + 1] = { name = name, environment = p.environment, once = why and true or nil }
+        if why then
+          note(("%s: peer %s, %s: timed once, %.3g s"):format(case.name, name, p.environment, why))
+        end
       else
         note(("peer %s: %s"):format(name, why))
       end

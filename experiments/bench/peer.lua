@@ -58,17 +58,25 @@ function peer:ask(...)
   return self.replies:read "l" or "ended"
 end
 
---- A sampler as timing.alternate takes it for { family, form, option = value, ... }, or
---- nil and why.
+--- Forgets what was made for an earlier row.
+function peer:clear() return self:ask "clear" end
+
+local ONCE = 1   -- seconds: a call that takes longer is timed once
+
+--- A sampler as timing.alternate takes it for { family, form, option = value, ... }, and
+--- its seconds if it is timed once; or nil and why.
 function peer:sampler(form, least)
   local words = { "make", form[1], form[2], ("%.3g"):format(least) }
   for name, value in pairs(form) do
     if type(name) == "string" then words[#words + 1] = name .. "=" .. tostring(value) end
   end
   local reply = self:ask(table.unpack(words))
-  if reply ~= "ok" then return nil, reply end
+  local number, each = reply:match "^ok (%d+) (%S+)$"
+  each = tonumber(each)
+  if not each then return nil, reply end
+  if each > ONCE then return function() return each end, each end
   return function()
-    reply = self:ask "sample"
+    reply = self:ask("sample", number)
     return tonumber(reply) or error("peers: " .. reply, 0)
   end
 end

@@ -21,6 +21,7 @@ for _, n in ipairs { 1024, 4096 } do
         return function() return op:vjp({ q, k, v }, { op(q, k, v, by) }, { g }, by) end
       end,
       peers = { { "delta", "chunks", n = n, backward = backward },
+                { "delta", "package", n = n, backward = backward },
                 n <= 1024 and { "delta", "loop", n = n, backward = backward } or nil },
     }
   end

@@ -1,4 +1,6 @@
 """The delta rule S <- S + b k (v - S'k)', o = S'q."""
+import importlib.util
+
 import torch
 import torch.nn.functional as F
 
@@ -44,7 +46,21 @@ def stepped(q, k, v, b):
     return torch.cat(out, -2)
 
 
+def package(n, backward):
+    """The chunkwise reference of flash-linear-attention, in plain torch: its file alone,
+    since the package wants triton."""
+    where = importlib.util.find_spec("fla")
+    if where is None:
+        raise ImportError("No module named 'fla'")
+    path = where.submodule_search_locations[0] + "/ops/delta_rule/naive.py"
+    spec = importlib.util.spec_from_file_location("fla_delta_naive", path)
+    naive = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(naive)
+    return passes(lambda q, k, v, b: naive.delta_rule_chunkwise(q, k, v, b.squeeze(-1))[0], tensors(n), backward)
+
+
 FORMS = {
+    "package": package,
     "chunks": lambda n, backward: passes(chunked, tensors(n), backward),
     "loop": lambda n, backward: passes(stepped, tensors(n), backward),
 }
