@@ -162,6 +162,41 @@ do
            "rotary multiplies by e^{it}")
 end
 
+-- ---- every parameter takes part and has draws of its own; no token sees the future ----
+do
+  local names = {}
+  for _, name in ipairs(fv.attention.names()) do
+    if not fv.attention.entry(name).acausal then names[#names + 1] = name end
+  end
+  for _, name in ipairs(fv.rule.names()) do names[#names + 1] = "rule:" .. name end
+  local idle, twins, leaks = {}, {}, {}
+  for _, name in ipairs(names) do
+    local m = fv.model { kind = "lm", vocab = 9, layers = 1, width = 8, heads = 2, length = 6,
+                         attention = name, conv = 2, gate = true, std = 0.3, sizes = name:find "product" and { j = 2 } or nil }
+    local ids = fv.tensor({ { 1, 5, 3, 2, 9, 4 }, { 2, 2, 7, 8, 1, 6 } }, i64)
+    local before = m(ids)
+    fv.nn.cross_entropy(before, ids):backward()
+    local seen = {}
+    for _, p in ipairs(m:parameters()) do
+      if not p.tensor.grad then idle[#idle + 1] = name .. " " .. p.name end
+      if p.tensor:ndim() == 2 then
+        local first = p.tensor:reshape(-1):get(1)
+        if seen[first] then twins[#twins + 1] = name .. " " .. p.name end
+        seen[first] = true
+      end
+    end
+    ids:slice(2, 6, 6):fill(7)
+    local moved = (m(ids) - before):detach():slice(2, 1, 5):abs():max():item()
+    if moved > 1e-4 or moved ~= moved then leaks[#leaks + 1] = ("%s by %g"):format(name, moved) end
+  end
+  -- these mix without looking at queries or keys
+  local aside = { uniform = true }
+  for i = #idle, 1, -1 do if aside[idle[i]:match "%S+"] then table.remove(idle, i) end end
+  tap.ok(#idle == 0, "every parameter gets a gradient, with every mixer", "%s", table.concat(idle, ", "))
+  tap.ok(#twins == 0, "no two weights begin with the same draw", "%s", table.concat(twins, ", "))
+  tap.ok(#leaks == 0, "no token sees the future, with any mixer", "%s", table.concat(leaks, ", "))
+end
+
 -- ---- training is the same bits at any thread count ----
 do
   local function trained(threads)
