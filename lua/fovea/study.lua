@@ -4,7 +4,8 @@
 ---   s:add { map = "trig", mse = 0.1 }
 --- columns as grid.new takes them, with more = true for one that only files have.
 --- print(s); s[i].mse; s:save(path) by ending: .csv, .json or .npz (numbers only);
---- s:plot(path) .png or .svg, by 'figure', which gives what plot.lua takes.
+--- s:plot(path) .png or .svg, by 'figure', which gives what plot.lua takes;
+--- s:publish(folder, setting) does all of it for an experiment.
 
 local grid = require "fovea.grid"
 local results = require "fovea.results"
@@ -104,6 +105,20 @@ function methods:save(path)
   end
   how(self, path)
   return path
+end
+
+--- For experiments: prints the study and 'setting', writes results.csv and, if it has a
+--- figure, figure.png and figure.svg into the folder, and prints where.  shown(row), if
+--- given, says which rows are printed; the file has all.
+function methods:publish(folder, setting, shown)
+  results.folder(folder)
+  print(shown and self:where(shown) or self)
+  print("\n" .. setting)
+  print("\nresults  " .. self:save(folder .. "/results.csv"))
+  if rawget(self, "figure") then
+    self:plot(folder .. "/figure.svg")
+    print("figure   " .. self:plot(folder .. "/figure.png"))
+  end
 end
 
 function methods:plot(path)
