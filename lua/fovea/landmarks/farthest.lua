@@ -14,10 +14,10 @@ return {
     return {
       pick = function(x, m)
         local at = ((x - x:mean(-2):unsqueeze(-2)) ^ 2):sum(-1):argmin(-1)
-        local gap, list = nil, {}
+        local gap, list, to_row = nil, {}, distances.to_row(x)
         for i = 1, m do
           list[i] = at
-          local new = distances.to_row(x, at)
+          local new = to_row(at)
           gap = gap and gap:minimum(new) or new
           gap = fv.where(at:one_hot(x:size(2)):gt(0), -1, gap)     -- never the same row twice
           at = gap:argmax(-1)

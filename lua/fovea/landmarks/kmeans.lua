@@ -7,7 +7,7 @@ local distances = require "fovea.distances"
 --- from those before; the first uniformly. Rows at distance 0 are drawn once all are.
 local function seeds(x, m, rng)
   local b, n = x:size(1), x:size(2)
-  local gap, free, list = nil, fv.ones(b, n, { dtype = "f64" }), {}
+  local gap, free, list, to_row = nil, fv.ones(b, n, { dtype = "f64" }), {}, distances.to_row(x)
   for i = 1, m do
     local weight = free
     if gap then weight = fv.where(gap:sum(-1):eq(0):unsqueeze(-1), free, gap) end
@@ -16,7 +16,7 @@ local function seeds(x, m, rng)
     local at = (sums:le(u):to "i64":sum(-1) + 1):minimum(n)
     list[i] = at
     free = fv.where(at:one_hot(n):gt(0), 0, free)
-    local new = distances.to_row(x, at)
+    local new = to_row(at)
     gap = (gap and gap:minimum(new) or new) * free
   end
   return fv.stack(list, -1)
