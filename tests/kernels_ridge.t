@@ -126,6 +126,7 @@ tap.raises("expected a symmetric matrix", "spectra of symmetric matrices only", 
          2 }, { 0, 1 } })
 tap.raises("expected a kernel and points, or a matrix", "of something", fv.spectrum, 3)
 tap.raises("spectrum: expected finite entries", "without NaN", fv.spectrum, matrix { { 0 / 0 } })
+tap.raises("spectrum: expected f32 or f64, got i64", "of real numbers", fv.spectrum, fv.eye(2, { dtype = "i64" }))
 tap.raises("effective_dimension: lambda: expected a number from 0, got %-1", "lambda from 0", function()
   return fv.spectrum(k, x):effective_dimension(-1)
 end)

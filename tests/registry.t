@@ -130,4 +130,10 @@ tap.is(table.concat(missing, " "), "", "the overview names every operator")
 tap.raises("help: nothing is named 'favour' %(did you mean 'favor'%?%)", "help suggests", help.text, "favour")
 tap.raises("nothing is known about this table", "help on anything else is an error", help.text, {})
 
+-- a bill for sizes that are none
+tap.raises("delta: cost: size 'n': expected a number, got string", "a size that is no number",
+           function() return fv.rule("delta"):cost { n = "x" } end)
+tap.raises("delta_product: cost: sizes 'n' and 'j' are required", "a size that is missing",
+           function() return fv.rule("delta_product"):cost { n = 3 } end)
+
 tap.done()

@@ -108,6 +108,12 @@ local function face(object, entry, values, spec, more)
     if type(sizes) ~= "table" then
       error(("%s: cost: expected a table of sizes, got %s"):format(entry.name, options.type(sizes)), 2)
     end
+    for name, size in pairs(sizes) do
+      if type(size) ~= "number" and type(size) ~= "boolean" then
+        error(("%s: cost: size '%s': expected a number, got %s"):format(entry.name, tostring(name),
+              options.type(size)), 2)
+      end
+    end
     return cost(self, sizes)
   end
   local meta = { __index = missing, __tostring = tostring_, __call = object.call and call,

@@ -71,6 +71,8 @@ return function(k, x)
   local K, of = matrix(k, x)
   if K:ndim() ~= 2 or K:size(1) ~= K:size(2) or K:size(1) == 0 then
     error(("spectrum: expected a matrix (n, n), got (%s)"):format(table.concat({ K:shape() }, ",")), 2)
+  elseif not eps[K:dtype()] then
+    error(("spectrum: expected f32 or f64, got %s; convert with :to"):format(K:dtype()), 2)
   elseif K:isfinite():all():item() == 0 then
     error("spectrum: expected finite entries, got NaN or infinity", 2)
   end

@@ -46,7 +46,10 @@ return {
         table.insert(shape, #shape, J)
         return o:reshape(shape):slice(-2, J, J):squeeze(-2), last
       end,
-      cost = function(_, s) return fv.ops.erase_write_rule:cost { n = s.n * s.j, d = s.d, e = s.e } end
+      cost = function(_, s)
+        if not (s.n and s.j) then error("delta_product: cost: sizes 'n' and 'j' are required", 3) end
+        return fv.ops.erase_write_rule:cost { n = s.n * s.j, d = s.d, e = s.e }
+      end
     }
   end
 }
