@@ -55,6 +55,11 @@ tap.ok(text:find "unknown option '%-%-drawz=3'", "experiments refuse unknown opt
 
 text = sh(exe .. " run experiments/kernel_comparison --drawz=3")
 tap.ok(text:find "did you mean '%-%-draws'", "and name the nearest", "%s", text)
+for word, want in pairs { ["draws=1.5"] = "a whole number", ["source=txt"] = 'one of "text", "model", "both"' } do
+  text = sh(exe .. " run experiments/kernel_comparison --" .. word)
+  tap.ok(text:find(("option --%s: expected %s, got '%s'"):format(word:match "%w+", want, word:match "=(.*)"), 1, true),
+         "and what their declarations do not take", "%s", text)
+end
 text = sh(exe .. " run experiments/kernel_comparison --out=" .. write("taken", "mine"))
 tap.ok(text:find "^fovea: cannot write the results: mkdir: [^\n]*taken: [%w ]+\n$",
        "a folder that is a file", "%s", text)

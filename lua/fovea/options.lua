@@ -111,7 +111,9 @@ local function expected(o)
   end
   local text = list and "one of " .. table.concat(list, ", ") or ""
   for t in o.type:gmatch "[^|]+" do
-    if t ~= "string" or not list then text = text .. (text == "" and "" or " or ") .. (words[t] or "a " .. t) end
+    if t ~= "string" or not list then
+      text = text .. (text == "" and "" or " or ") .. (words[t] or "a " .. t)
+    end
   end
   if o.lo and o.hi then return ("%s in [%s, %s]"):format(text, bound(o.lo), bound(o.hi)) end
   if o.lo then return ("%s from %s"):format(text, bound(o.lo)) end
@@ -135,6 +137,23 @@ local function accept(o, v)
       return nil
     end
   end
+end
+
+local said = { ["true"] = true, yes = true, ["1"] = true, ["false"] = false, no = false, ["0"] = false }
+
+--- The value that a word of the command line gives to the option 'o' of types integer,
+--- number, boolean or string, or nil and what is expected.
+function options.word(o, text)
+  for t in o.type:gmatch "[^|]+" do
+    local v
+    if t == "boolean" then v = said[text]
+    elseif t == "integer" or t == "number" then v = tonumber(text)
+    elseif t == "string" then v = text
+    end
+    if v ~= nil then v = accept(o, v) end
+    if v ~= nil then return v end
+  end
+  return nil, expected(o)
 end
 
 --- The options 'given' (a table or nil) with defaults filled in.  Raises, at

@@ -2,10 +2,12 @@
 ---
 --- An experiment is a directory with run.lua (or a Lua file) that returns
 ---   { question=, claim=, source=, cost=,
----     options = { { name=, type=, default=, doc= }, ... },
+---     options = { { name=, type=, default=, doc=, lo=, hi=, choices= }, ... },
 ---     run = function(opt) ... end }
---- Options are typed by 'type' ("number", "integer", "string", "boolean");
---- each experiment also has seed (1) and out (out/NAME).
+--- Options are declared as fovea.options says, of types a word can give: integer, number,
+--- boolean, string. Each experiment also has seed (1) and out (out/NAME).
+
+local options = require "fovea.options"
 
 local function is_file(path)
   local f = io.open(path)
@@ -15,45 +17,30 @@ local function is_file(path)
   return readable
 end
 
-local convert = {
-  number = tonumber,
-  integer = function(s) return math.tointeger(tonumber(s)) end,
-  string = function(s) return s end,
-  boolean = function(s)
-    if s == "true" or s == "yes" or s == "1" then return true end
-    if s == "false" or s == "no" or s == "0" then return false end
-  end,
-}
-
-local function usage(path, exp, options)
+local function usage(path, exp, spec)
   local out = { exp.question or path, "", ("fovea run %s [--option=value ...]"):format(path) }
-  for _, o in ipairs(options) do
-    out[#out + 1] = ("  --%-14s %s (default: %s)"):format(o.name, o.doc or "", tostring(o.default))
+  for _, o in ipairs(spec) do
+    out[#out + 1] = ("  --%-14s %s (default: %s)"):format(o.name, o.doc, tostring(o.default))
   end
   return table.concat(out, "\n")
 end
 
-local function parse(args, path, options)
-  local opt, known, names = {}, {}, {}
-  for i, o in ipairs(options) do
-    known[o.name], opt[o.name], names[i] = o, o.default, o.name
-  end
+local function parse(args, path, spec)
+  local given = {}
   for _, a in ipairs(args) do
     local name, value = a:match "^%-%-([%w_%-]+)=(.*)$"
     if not name then name, value = a:match "^%-%-([%w_%-]+)$", "true" end
-    local o = known[name]
+    local o = spec.by[name]
     if not o then
-      local near = name and require "fovea.options".nearest(name, names)
+      local near = name and options.nearest(name, spec.names)
       error(("%s: unknown option '%s'%s: expected --name=value with name one of %s"):format(path, a,
-        near and (" (did you mean '--%s'?)"):format(near) or "", table.concat(names, ", ")), 0)
+        near and (" (did you mean '--%s'?)"):format(near) or "", table.concat(spec.names, ", ")), 0)
     end
-    local v = convert[o.type](value)
-    if v == nil then
-      error(("%s: option --%s: expected %s, got '%s'"):format(path, name, o.type, value), 0)
-    end
-    opt[name] = v
+    local v, want = options.word(o, value)
+    if v == nil then error(("%s: option --%s: expected %s, got '%s'"):format(path, name, want, value), 0) end
+    given[name] = v
   end
-  return opt
+  return options.read(spec, given, path, 0)
 end
 
 return function(path, ...)
@@ -73,18 +60,19 @@ return function(path, ...)
     error(("run: %s returned no experiment: expected a table with run = function(opt)"):format(file), 0)
   end
   local name = path:gsub("/+$", ""):gsub("/run%.lua$", ""):match "[^/]+$":gsub("%.lua$", "")
-  local options = table.move(exp.options or {}, 1, #(exp.options or {}), 1, {})
-  options[#options + 1] = { name = "seed", type = "integer", default = 1, doc = "of every random draw" }
-  options[#options + 1] = { name = "out", type = "string", default = "out/" .. name,
+  local list = table.move(exp.options or {}, 1, #(exp.options or {}), 1, {})
+  list[#list + 1] = { name = "seed", type = "integer", default = 1, doc = "of every random draw" }
+  list[#list + 1] = { name = "out", type = "string", default = "out/" .. name,
                             doc = "directory of the results" }
+  local spec = options.declare(list, path, 0)
   local args = { ... }
   for _, a in ipairs(args) do
     if a == "--help" or a == "-h" then
-      print(usage(path, exp, options))
+      print(usage(path, exp, spec))
       return
     end
   end
-  local opt = parse(args, path, options)
+  local opt = parse(args, path, spec)
   opt.dir = dir
   return exp.run(opt)
 end
