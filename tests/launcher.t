@@ -48,16 +48,19 @@ for i = 1, 3000 do
   most = math.max(most, collectgarbage "count" - before)
 end
 print(most)']])
-tap.ok((tonumber(text) or 1 / 0) < 4096, "beside a large tensor, dropped small ones do not pile up", "%s KiB", text)
+tap.ok((tonumber(text) or 1 / 0) < 4096, "beside a large tensor, dropped small ones do not pile up", "%s KiB",
+       text)
 
 text = sh(exe .. " run experiments/kernel_comparison --drawz=3")
 tap.ok(text:find "unknown option '%-%-drawz=3'", "experiments refuse unknown options", "%s", text)
 
 text = sh(exe .. " run experiments/kernel_comparison --drawz=3")
 tap.ok(text:find "did you mean '%-%-draws'", "and name the nearest", "%s", text)
-for word, want in pairs { ["draws=1.5"] = "a whole number", ["source=txt"] = 'one of "text", "model", "both"' } do
+for word, want in pairs { ["draws=1.5"] = "a whole number",
+                          ["source=txt"] = 'one of "text", "model", "both"' } do
+  local message = "option --%s: expected %s, got '%s'"
   text = sh(exe .. " run experiments/kernel_comparison --" .. word)
-  tap.ok(text:find(("option --%s: expected %s, got '%s'"):format(word:match "%w+", want, word:match "=(.*)"), 1, true),
+  tap.ok(text:find(message:format(word:match "%w+", want, word:match "=(.*)"), 1, true),
          "and what their declarations do not take", "%s", text)
 end
 text = sh(exe .. " run experiments/kernel_comparison --out=" .. write("taken", "mine"))
