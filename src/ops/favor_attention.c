@@ -89,8 +89,8 @@ const fov_Op FOV_OP(favor_attention) = {
          "a query that sees none gives zeros.  Differentiable in q, k, v and w.",
   .ref = "Choromanski et al. 2021, arXiv:2009.14794",
   .caps = "causal grouped linear_in_v rows_sum_to_one nonneg",
-  .opt = { [CAUSAL] = { "causal", 'b', 0, 0, 0, "hide the keys after each query" },
-           [HYPERBOLIC] = { "hyperbolic", 'b', 0, 0, 0, "features exp(w x) and exp(-w x)" },
-           [SCALE] = { "scale", 'n', NAN, 0, INFINITY, "of q.k in the softmax; 1/sqrt(d) if absent" } },
+  .opt = { [CAUSAL] = { "causal", 'b', 0, 0, 0, "hide the keys after each query", NULL },
+           [HYPERBOLIC] = { "hyperbolic", 'b', 0, 0, 0, "features exp(w x) and exp(-w x)", NULL },
+           [SCALE] = { "scale", 'n', NAN, 0, INFINITY, "of q.k in the softmax; 1/sqrt(d) if absent", NULL } },
   .sizes = sizes, .check = check, .fwd = fwd, .bwd = bwd, .cost = cost
 };

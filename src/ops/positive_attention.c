@@ -86,6 +86,6 @@ const fov_Op FOV_OP(positive_attention) = {
          "logarithm of -inf is a feature of 0; NaN where all weights of a query are 0.",
   .ref = "Choromanski et al. 2021, arXiv:2009.14794",
   .caps = "causal streaming grouped linear_in_v rows_sum_to_one nonneg",
-  .opt = { [CAUSAL] = { "causal", 'b', 0, 0, 0, "hide the keys after each query" } },
+  .opt = { [CAUSAL] = { "causal", 'b', 0, 0, 0, "hide the keys after each query", NULL } },
   .sizes = sizes, .check = check, .fwd = fwd, .bwd = bwd, .cost = cost
 };
