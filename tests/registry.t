@@ -53,7 +53,7 @@ tap.ok(seen.favor and seen.trig and seen.positive and seen.hyperbolic and seen.r
 tap.ok(not seen.init and not seen.twice, "and nothing else does")
 tap.raises("map: nothing is named 'favr'; did you mean 'favor'%?", "an unknown name suggests one",
            fv.map, "favr")
-tap.raises("map: nothing is named 'qqqqqqq'; there are dpfp, elu1", "or lists them", fv.map, "qqqqqqq")
+tap.raises("map: nothing is named 'qqqqqqq'; there are aderf, aderf_sderf", "or lists them", fv.map, "qqqqqqq")
 tap.raises("map: expected a name, got boolean", "a name is a string", fv.map, true)
 tap.raises("nothing is named '../options'", "a name is no path", fv.map, "../options")
 tap.raises("map has no field 'nams' %(did you mean 'names'%?%)", "registries are strict too",

@@ -21,6 +21,28 @@ end
 function closed.softmax(_, _, c) return c:exp() end
 function closed.gaussian(aa, bb, c) return (c - (aa + bb) * 0.5):exp() end
 
+--- sum_j u^j / (j! (b)_j) of a tensor, to double precision.
+local function F01(b, u)
+  local t, sum, j = u * 0 + 1, u * 0 + 1, 0
+  repeat
+    t = t * (u / ((b + j) * (j + 1)))
+    sum, j = sum + t, j + 1
+  until not (t:abs():max():item() > 1e-17 * sum:abs():max():item()) and j > 2
+  return sum
+end
+
+--- What exp features estimate whose rows have norm sqrt(d): exp(-(aa + bb)/2) 0F1(; d/2; d |x+y|^2/4),
+--- or that times exp(-(aa + bb)/2).
+function closed.regularised(aa, bb, c, d, gaussian)
+  return ((aa + bb) * (gaussian and -1 or -0.5)):exp() * F01(d / 2, (aa + bb + 2 * c) * (d / 4))
+end
+
+--- The same of sines and cosines: 0F1(; d/2; -d |x-y|^2/4), times exp((aa + bb)/2) unless gaussian.
+function closed.bessel(aa, bb, c, d, gaussian)
+  local k = F01(d / 2, (aa + bb - 2 * c) * (-d / 4))
+  return gaussian and k or k * ((aa + bb) * 0.5):exp()
+end
+
 local pi = math.pi
 
 --- sqrt(x), its derivative at x <= 0 taken as 0.

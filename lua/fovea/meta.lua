@@ -2702,7 +2702,7 @@ fovea.landmarks = {}
 ---@field entry fun(name: string): table
 ---@field help fun(name?: string)
 ---@field register fun(entry: table)
----@overload fun(name: "dpfp"|"elu1"|"favor"|"hyperbolic"|"nystroem"|"positive"|"relu"|"trig", options?: table): any
+---@overload fun(name: "aderf"|"aderf_sderf"|"arccos"|"centred"|"cosformer"|"dpfp"|"efficient"|"elu1"|"favor"|"generalised"|"geometric"|"hedgehog"|"hybrid"|"hyperbolic"|"maclaurin"|"nystroem"|"oprf"|"poisson"|"polysketch"|"positive"|"rebased"|"relu"|"rfa"|"rff"|"rff_phase"|"saderf"|"sderf"|"smreg"|"t2r"|"taylor2"|"tensorsketch"|"trig", options?: table): any
 fovea.map = {}
 
 ---fv.model{kind="lm", ...} -> layer

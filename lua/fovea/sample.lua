@@ -9,6 +9,7 @@
 --- Example: W = fv.sample("orthogonal", {rows=256, dim=64, seed=1})
 
 local core = require "fovea.core"
+local options = require "fovea.options"
 local registry = require "fovea.registry"
 
 local common = {
@@ -33,7 +34,7 @@ local function draws(opt, name, level)
   opt.seed, opt.draw = nil, nil
 end
 
-return registry.new {
+local sample = registry.new {
   kind = "sampler", folder = "fovea.samplers", common = common, prepare = draws,
   extra = { structured = "function" },    -- structured(opt) -> x (n, d) -> x W' without forming W
   source = function()
@@ -42,3 +43,14 @@ return registry.new {
     end)
   end
 }
+
+--- fv.sample.structured(name, options): for samplers that have it (fv.sample.entry(name)
+--- .structured), a function x (n, d) -> x W' of the same W, which is not formed.
+function sample.structured(name, given)
+  local entry = sample.entry(name)
+  local opt = options.read(entry.options, given, name, 3)
+  draws(opt, name, 3)
+  return entry.structured(opt)
+end
+
+return sample

@@ -10,15 +10,14 @@ return {
      .. "The input is not scaled unless scale says so.",
   ref = "Schlag, Irie & Schmidhuber 2021, arXiv:2102.11174",
   caps = "nonneg",
-  options = {
-    { "nu", "integer", 1, "number of shifts; at most 2d-1, useful up to d-1", lo = 1, hi = 65535 },
-    { "dim", "integer", nil, "width d of the input, checked where it is given", lo = 1 },
-    { "scale", "number", 1, "the input is multiplied by it first" }
+  options = projection.plain_options {
+    { "nu", "integer", 1, "number of shifts; at most 2d-1, useful up to d-1", lo = 1, hi = 65535 }
   },
   example = 'phi = fv.map("dpfp", {nu=3}); phi(q)',
   build = function(opt, name, caps)
-    return projection.plain(opt, name, caps, 2 * opt.nu, fv.ops.dpfp, function(x)
-      return fv.dpfp(x, { nu = opt.nu })
-    end, { nu = opt.nu })
+    return projection.plain(opt, name, caps, {
+      width = 2 * opt.nu, features = function(x) return fv.dpfp(x, { nu = opt.nu }) end,
+      cost = function(n, d) return fv.ops.dpfp:cost { n = n, d = d, nu = opt.nu } end
+    })
   end
 }

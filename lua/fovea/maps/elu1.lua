@@ -9,12 +9,12 @@ return {
      .. "Stands for no kernel of q.k; the input is not scaled unless scale says so.",
   ref = "Katharopoulos et al. 2020, arXiv:2006.16236",
   caps = "nonneg",
-  options = {
-    { "dim", "integer", nil, "width d of the input, checked where it is given", lo = 1 },
-    { "scale", "number", 1, "the input is multiplied by it first" }
-  },
+  options = projection.plain_options(),
   example = 'phi = fv.map("elu1"); phi(q)',
   build = function(opt, name, caps)
-    return projection.plain(opt, name, caps, 1, fv.ops.elu1, fv.elu1)
+    return projection.plain(opt, name, caps, {
+      width = 1, features = function(x) return fv.elu1(x) end,
+      cost = function(n, d) return fv.ops.elu1:cost { n = n, d = d } end
+    })
   end
 }

@@ -12,11 +12,14 @@ return {
   caps = "unbiased",
   options = projection.options {
     { "estimator", "string", "positive", "which features", choices = { "positive", "hyperbolic", "trig" } },
-    projection.kernel
+    projection.kernel, projection.compat
   },
   example = 'phi = fv.map("favor", {dim=64, features=256, estimator="hyperbolic", seed=1}); phi(q)',
   build = function(opt)
     local inner = fv.map.entry(opt.estimator)
+    if opt.compat and opt.estimator == "trig" then
+      error("favor: option 'compat': expected with estimator positive or hyperbolic", 0)
+    end
     return inner.build(opt, "favor", inner.caps)
   end
 }

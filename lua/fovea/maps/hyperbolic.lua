@@ -11,7 +11,7 @@ return {
      .. "phi:log(x) gives the logarithms of the features, which cannot overflow.",
   ref = "Choromanski et al. 2021, arXiv:2009.14794",
   caps = "nonneg unbiased log_features",
-  options = projection.options { projection.kernel },
+  options = projection.options { projection.kernel, projection.compat },
   example = 'phi = fv.map("hyperbolic", {dim=64, features=256, seed=1}); phi(q)',
   build = projection.softmax(2, fv.ops.hyperbolic_features)
 }

@@ -18,15 +18,23 @@ return {
   example = 'phi = fv.map("relu", {dim=64, features=256, seed=1}); phi(q)',
   build = function(opt, name, caps)
     opt.scale = opt.scale or 1
-    if opt.features or opt.projection then
-      return projection.map(opt, name, caps, 1, fv.ops.relu_features, function(x, W)
-        return fv.relu_features(x, W, { eps = opt.eps })
-      end, function(aa, bb, c)
+    local op = fv.ops.relu_features
+    if not opt.features and not opt.projection then
+      return projection.plain(opt, name, projection.without(caps, "unbiased"), {
+        width = 1, features = function(x) return op(x, { eps = opt.eps }) end,
+        cost = function(n, d) return op:cost { n = n, d = d } end
+      })
+    end
+    return projection.map(opt, name, caps, {
+      op = op,
+      kernels = { normal = function(aa, bb, c)
         local mean = math.sqrt(opt.features / (2 * math.pi)) * opt.eps
         return closed.relu(aa, bb, c) + (aa:sqrt() + bb:sqrt()) * mean + opt.features * opt.eps ^ 2
-      end)
-    end
-    return projection.plain(opt, name, projection.without(caps, "unbiased"), 1, fv.ops.relu_features,
-                            function(x) return fv.relu_features(x, { eps = opt.eps }) end)
+      end },
+      features = function(x, W, _, _, project, structured)
+        if structured then return project(x):relu() / opt.features ^ 0.5 + opt.eps end
+        return op(x, W, { eps = opt.eps })
+      end
+    })
   end
 }
