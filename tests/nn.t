@@ -172,7 +172,8 @@ do
   local idle, twins, leaks = {}, {}, {}
   for _, name in ipairs(names) do
     local m = fv.model { kind = "lm", vocab = 9, layers = 1, width = 8, heads = 2, length = 6,
-                         attention = name, conv = 2, gate = true, std = 0.3, sizes = name:find "product" and { j = 2 } or nil }
+                         attention = name, conv = 2,
+                         gate = true, std = 0.3, sizes = name:find "product" and { j = 2 } or nil }
     local ids = fv.tensor({ { 1, 5, 3, 2, 9, 4 }, { 2, 2, 7, 8, 1, 6 } }, i64)
     local before = m(ids)
     fv.nn.cross_entropy(before, ids):backward()
