@@ -93,7 +93,8 @@ local function replicate(opt, shape, seed, swaps, bar)
   local rows = {}
   for _, swap in ipairs(swaps) do
     local other = shape.copy(model, shape.build(attention(swap, seed), seed, masked))
-    local row = { before = bits(other, data, opt, "validation"), errors = local_errors(swap, inputs, seed, not masked) }
+    local row = { before = bits(other, data, opt, "validation"),
+                  errors = local_errors(swap, inputs, seed, not masked) }
     if train(other, data, opt, opt.steps, opt.tune, fv.schedule("constant", { lr = opt.lr / 10 })) then
       row.after = bits(other, data, opt, "validation")
     end
@@ -157,7 +158,7 @@ local function figure(g)
 end
 
 local reading = [[
-Reading. 'swapped' is bits a byte (a masked byte) on validation windows with the trained parameters and another
+Reading. 'swapped' is bits a byte (or masked byte) on validation windows with trained parameters and another
 attention in place; 'after tuning' the same after more training steps at a tenth of the rate; 'cost' is what
 is then lost against exact attention given the same steps (paired by seed). 'error 1' and 'error 2' are the
 relative errors of the attention output of the first and second block, on the exact model's queries and
