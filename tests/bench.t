@@ -143,19 +143,6 @@ for _, what in ipairs { "flops", "exp", "cos", "copy" } do
   local rate = fv.peak(what, quick)
   tap.ok(rate > 1e6 and rate < 1e15, "a rate of " .. what, "%g", rate)
 end
-if fv.info().isa_max == "v4" then
-  -- 16 lanes against 4, fused against not: a factor of 8, in one of the moments
-  -- at least in which other work leaves the machine to this
-  local now, wider, round = fv.isa(), false, 0
-  repeat
-    fv.isa "v4"
-    local wide = fv.peak("flops", quick)
-    fv.isa "base"
-    wider, round = wide > 2 * fv.peak("flops", quick), round + 1
-  until wider or round == 100
-  tap.ok(wider, "wider vectors have more flops")
-  fv.isa(now)
-end
 tap.raises("invalid option 'flop'", "rates have names", fv.peak, "flop")
 tap.raises("unknown option 'second'", "and known options", fv.peak, "exp", { second = 1 })
 tap.raises("'seconds': expected a number from 0 to 60, got %-1", "in range", fv.peak, "exp", { seconds = -1 })
