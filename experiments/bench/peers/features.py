@@ -38,4 +38,11 @@ def positive(n):
     return quiet(call)
 
 
-FORMS = {"sincos": sincos, "cosine": cosine, "positive": positive}
+def projection(n, d):
+    """The product with 2d rows of orthogonal blocks."""
+    x = torch.randn(n, d)
+    W = torch.linalg.qr(torch.randn(2, d, d))[0].mT.reshape(2 * d, d) * d ** 0.5
+    return quiet(lambda: x @ W.T)
+
+
+FORMS = {"projection": projection, "sincos": sincos, "cosine": cosine, "positive": positive}
