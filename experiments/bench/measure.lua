@@ -53,11 +53,7 @@ function measure.row(case, threads, peers, rate, opt, note)
       local sample, why = p:sampler(form, least)
       local name = form[1] .. "." .. form[2]
       if sample then
-        samplers[#samplers + 1] = function()
-          local time = sample()
-          os.execute "sleep 0.04"   -- its threads spin for a while, on the CPUs that ours are to use
-          return time
-        end
+        samplers[#samplers + 1] = sample
         who[#who + 1] = { name = name, environment = p.environment, once = why and true or nil }
         if why then
           note(("%s: peer %s, %s: timed once, %.3g s"):format(case.name, name, p.environment, why))
@@ -65,6 +61,13 @@ function measure.row(case, threads, peers, rate, opt, note)
       else
         note(("peer %s: %s"):format(name, why))
       end
+    end
+  end
+  local ours = samplers[1]
+  if #who > 0 then
+    samplers[1] = function()   -- peers' threads spin for 0.2 s, on the CPUs that ours are to use
+      os.execute "sleep 0.3"
+      return ours()
     end
   end
   local taken = timing.alternate(samplers, opt.seconds * #samplers, opt.quick and 3 or 5, 100)
