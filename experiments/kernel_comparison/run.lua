@@ -179,8 +179,8 @@ local function figure(rows, groups, uniform)
       l.colour, l.dash, l.point = look[1], look[2] or 1, 4 + i % 10
     end
     panels[#panels + 1] = { title = ("%s (%d tokens)"):format(group.label, group.n),
-      xlabel = "budget m (features, landmarks, rank)", ylabel = "relative output error", logx = 2, logy = true, yrange = "0.03:5", lines = lines,
-      levels = { { name = "uniform", y = uniform[group.label].err } } }
+      xlabel = "budget m (features, landmarks, rank)", ylabel = "relative output error",
+      logx = 2, logy = true, yrange = "0.03:5", lines = lines, levels = { { name = "uniform", y = uniform[group.label].err } } }
   end
   return plot { title = "Softmax attention approximated on real text", panels = panels }
 end

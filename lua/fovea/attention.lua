@@ -8,8 +8,9 @@
 --- or one for all. A method without a causal form raises on causal=true. info.path says what
 --- ran ("exact", "approximate" or "control"), info.flops what it cost; the linear methods add
 --- info.form ("token": sums along the sequence in its order; "sum": all keys first) and
---- info.chunk, the tokens taken at once. op:cost{n=, ..., heads=} tells the same beforehand. attend:state{n=,d=,e=}
---- counts the numbers a head keeps to go on token by token: keys and values, or a sum.
+--- info.chunk, the tokens taken at once. op:cost{n=, ..., heads=} tells the same beforehand.
+--- attend:state{n=,d=,e=} counts the numbers a head keeps to go on token by token: keys and
+--- values, or a sum.
 ---
 --- Methods with random features take {errors=true}: from the one draw, at about the cost of
 --- another call in f64 (causal: O(n M e) memory traffic), info has

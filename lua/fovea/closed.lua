@@ -27,7 +27,7 @@ local function F01(b, u)
   repeat
     t = t * (u / ((b + j) * (j + 1)))
     sum, j = sum + t, j + 1
-  until not (t:abs():max():item() > 1e-17 * sum:abs():max():item()) and j > 2
+  until j > 2 and not (t:abs():max():item() > 1e-17 * sum:abs():max():item())   -- luacheck: ignore 581
   return sum
 end
 

@@ -45,7 +45,7 @@ end
 function dense.balanced(name, x, y)
   local function half(M, side)
     local values, Q = fv.eigh(M)
-    if not (values:min():item() > 1e-12 * values:max():item()) then
+    if not (values:min():item() > 1e-12 * values:max():item()) then   -- luacheck: ignore 581
       error(("%s: fit: %s: expected rows that span all dimensions, their second moment is singular")
         :format(name, side), 0)
     end

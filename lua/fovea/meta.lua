@@ -2460,8 +2460,9 @@ function fovea.trig_features(x, w, options) end
 ---or one for all. A method without a causal form raises on causal=true. info.path says what
 ---ran ("exact", "approximate" or "control"), info.flops what it cost; the linear methods add
 ---info.form ("token": sums along the sequence in its order; "sum": all keys first) and
----info.chunk, the tokens taken at once. op:cost{n=, ..., heads=} tells the same beforehand. attend:state{n=,d=,e=}
----counts the numbers a head keeps to go on token by token: keys and values, or a sum.
+---info.chunk, the tokens taken at once. op:cost{n=, ..., heads=} tells the same beforehand.
+---attend:state{n=,d=,e=} counts the numbers a head keeps to go on token by token: keys and
+---values, or a sum.
 ---Methods with random features take {errors=true}: from the one draw, at about the cost of
 ---another call in f64 (causal: O(n M e) memory traffic), info has
 ---  se (..., n, e)      standard error of every output, over draws
@@ -2546,7 +2547,7 @@ fovea.data = {}
 ---@return any
 function fovea.delta_rule(q, k, v, beta, options) end
 
----fv.gated_delta_rule(q, k, v, beta, g, {state=, scale=, form=, chunk=}) -> o, state, info
+---fv.gated_delta_rule(q, k, v, beta, g, {state=, scale=, form=}) -> o, state, info
 ---the gated delta rule.
 ---S_t = e^{g_t} S_{t-1} + beta_t k_t (v_t - e^{g_t} S_{t-1}'k_t)',  o_t = S_t'q_t
 ---As fv.delta_rule, with log gates g (..., n), each at most 0 (an error says which is not).
@@ -2557,7 +2558,7 @@ function fovea.delta_rule(q, k, v, beta, options) end
 ---@param v any
 ---@param beta any
 ---@param g any
----@param options? table {state=, scale=, form=, chunk=}
+---@param options? table {state=, scale=, form=}
 ---@return any
 ---@return any
 ---@return any

@@ -14,7 +14,8 @@ for _, n in ipairs { 4096, 16384 } do
       local phi = fv.map("trig", { dim = d, features = m, kernel = "gaussian", seed = 1 })
       return function() return phi(x) end
     end,
-    peers = { { "features", "sincos", n = n }, { "features", "cosine", n = n }, { "sklearn_forms", "rbfsampler", n = n } },
+    peers = { { "features", "sincos", n = n }, { "features", "cosine", n = n },
+              { "sklearn_forms", "rbfsampler", n = n } },
   }
   list[#list + 1] = {
     name = ("positive features %dx64->256"):format(n), flops = 2 * n * m * d, exps = n * m,

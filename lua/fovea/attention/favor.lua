@@ -48,10 +48,11 @@ return {
         local phi = pick(q:size(-1))
         local logs = phi.caps.log_features == true
         local o
-        local logs = opt.estimator ~= "trig"
-        if logs then o = log_attention(phi, q, k, v, c)
+        if logs then
+          o = log_attention(phi, q, k, v, c)
         else
-          o = fv.linear_attention(phi(q, "q"), phi(k, "k"), v, { causal = c.causal, key_length = c.key_length })
+          o = fv.linear_attention(phi(q, "q"), phi(k, "k"), v,
+                                  { causal = c.causal, key_length = c.key_length })
         end
         local sizes = features.sizes(q, k, v)
         sizes.f, sizes.d = phi.features, nil

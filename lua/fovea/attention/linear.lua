@@ -16,7 +16,7 @@ local function plain_elu(phi, d)
      and (phi.dim or d) == d
 end
 
-local function map(phi, x, side)
+local function features_of(phi, x, side)
   if type(phi) == "function" then return phi(x) end
   return phi(x, side)
 end
@@ -35,8 +35,8 @@ return {
     { "guard", "number", 0, "added to that sum; for maps whose features can all be zero", lo = 0 }
   },
   extend = function(given)
-    local map = given.map or "elu1"
-    return type(map) == "string" and fv.map.entry(map).options or {}
+    local name = given.map or "elu1"
+    return type(name) == "string" and fv.map.entry(name).options or {}
   end,
   call = features.random_call,
   example = 'o = fv.attention("linear", {map="dpfp", nu=3, guard=1e-6})(q, k, v, {causal=true})',
@@ -48,7 +48,7 @@ return {
         local phi = pick(q:size(-1))
         local fused = plain_elu(phi, q:size(-1))
         local fq, fk = q, k
-        if not fused then fq, fk = map(phi, q, "q"), map(phi, k, "k") end
+        if not fused then fq, fk = features_of(phi, q, "q"), features_of(phi, k, "k") end
         if options.type(fq) ~= "tensor" or options.type(fk) ~= "tensor" then
           error(("linear: option 'map': expected a function that returns a tensor, got %s from it")
             :format(options.type(fq)), 0)

@@ -77,7 +77,7 @@ return {
     { "separator", "string", ",", "between fields", choices = { ",", ";", "\t", " " } }
   },
   call = { { "batch", "integer", 16, "rows", lo = 1, hi = 1048576 } },
-  example = 'd = fv.data("csv", {path="table.csv", label="class"}); b = d:batch("train", 1); b.x, b.y',
+  example = 'd = fv.data("csv", {path="table.csv", label="class"}); b = d:batch("train", 1); print(b.x, b.y)',
   build = function(opt, name)
     local text, what = corpus.text(opt, sets, name)
     local set = opt.path == "" and sets[opt.set] or {}

@@ -10,7 +10,7 @@ return {
      .. "decides its split.",
   options = { { "path", "string", nil, ".npz or .safetensors file", required = true } },
   call = { { "batch", "integer", 16, "rows", lo = 1, hi = 1048576 } },
-  example = 'd = fv.data("npz", {path="arrays.npz"}); b = d:batch("train", 1, {batch=32}); b.x',
+  example = 'd = fv.data("npz", {path="arrays.npz"}); b = d:batch("train", 1, {batch=32}); print(b.x)',
   build = function(opt, name)
     if not opt.path:find "%.npz$" and not opt.path:find "%.safetensors$" then
       error(("%s: option 'path': expected a file that ends in .npz or .safetensors, got '%s'"):format(name,

@@ -12,7 +12,8 @@ return {
   ref = "Rahimi & Recht 2007; Sutherland & Schneider 2015, arXiv:1506.02785",
   caps = "unbiased",
   options = projection.options {
-    { "gamma", "number", nil, "the input is multiplied by sqrt(2 gamma) in place of scale", lo = 0, hi = 1e30 }
+    { "gamma", "number", nil, "the input is multiplied by sqrt(2 gamma) in place of scale",
+      lo = 0, hi = 1e30 }
   },
   example = 'phi = fv.map("rff_phase", {dim=64, features=256, gamma=0.1}); phi(x)',
   build = function(opt, name, caps)

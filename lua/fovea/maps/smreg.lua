@@ -8,7 +8,8 @@ return {
   doc = "Regularised softmax features: those of estimator with rows of norm sqrt(d), so exp cannot meet\n"
      .. "a long row. They estimate, without bias, kernels of their own: positive and hyperbolic ones\n"
      .. "exp(-(|x|^2+|y|^2)/2) 0F1(; d/2; d |x+y|^2/4) <= exp(x.y), close to it while |x+y|^2 is small\n"
-     .. "beside sqrt(d); trig ones exp((|x|^2+|y|^2)/2) 0F1(; d/2; -d |x-y|^2/4). phi(x) -> (..., n, M), O(nMd). Scale d^(-1/4) unless given.",
+     .. "beside sqrt(d); trig ones exp((|x|^2+|y|^2)/2) 0F1(; d/2; -d |x-y|^2/4).\n"
+     .. "phi(x) -> (..., n, M), O(nMd). Scale d^(-1/4) unless given.",
   ref = "Choromanski et al. 2021, arXiv:2009.14794",
   caps = "unbiased",
   options = projection.options {
