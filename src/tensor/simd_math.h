@@ -58,10 +58,10 @@ static inline vec vatan2 (vec y, vec x) {
   return (vec)SLEEF(atan2, _u10)((fov_Mvec)y, (fov_Mvec)x);
 }
 
-/* sum of c[i] x^i */
+/* sum of c[i] x^i, fused by name */
 static inline __attribute__((always_inline)) vec vpoly (vec x, const real *c, int n) {
   vec p = vset(c[n - 1]);
-  for (int i = n - 2; i >= 0; i--) p = p * x + c[i];
+  for (int i = n - 2; i >= 0; i--) p = vfma(p, x, vset(c[i]));
   return p;
 }
 
