@@ -315,4 +315,7 @@ tap.raises("above 0, got nil", "features need a target", T.features, "positive",
 tap.is(T("oprf", with { estimator = "hyperbolic", m = 3 }).features, 6, "hyperbolic oprf has two features a draw")
 tap.ok(tostring(T("positive", ok_)):find "relative variance", "a result prints")
 
+tap.raises("theory.match: phi: expected a map, got string", "a match needs a map", fv.theory.match, "trig", {})
+tap.raises("theory.match: g: expected a pair", "and a pair", fv.theory.match,
+           fv.map("trig", { dim = 4, features = 8 }))
 tap.done()

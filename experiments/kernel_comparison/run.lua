@@ -180,7 +180,8 @@ local function figure(rows, groups, uniform)
     end
     panels[#panels + 1] = { title = ("%s (%d tokens)"):format(group.label, group.n),
       xlabel = "budget m (features, landmarks, rank)", ylabel = "relative output error",
-      logx = 2, logy = true, yrange = "0.03:5", lines = lines, levels = { { name = "uniform", y = uniform[group.label].err } } }
+      logx = 2, logy = true, yrange = "0.03:5", lines = lines,
+      levels = { { name = "uniform", y = uniform[group.label].err } } }
   end
   return plot { title = "Softmax attention approximated on real text", panels = panels }
 end

@@ -232,6 +232,11 @@ end
 --- The result for a map object and a pair g (xx, yy, xy and tensors x, y: scaled), or nil and
 --- why there is none.
 function theory.match(phi, g)
+  if type(phi) ~= "table" or rawget(phi, "kind") ~= "map" then
+    error(("theory.match: phi: expected a map, got %s"):format(options.type(phi)), 2)
+  elseif type(g) ~= "table" then
+    error(("theory.match: g: expected a pair { xx =, yy =, xy =, x =, y = }, got %s"):format(options.type(g)), 2)
+  end
   local name, o, more = phi.name, phi.options, nil
   if not phi.W then return nil, "it has no projection" end
   if alias[name] then name, more = alias[name](o) end
