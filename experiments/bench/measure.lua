@@ -82,7 +82,8 @@ function measure.row(case, threads, peers, rate, opt, note)
     for k, v in pairs(timing.summary(taken[i + 1])) do p[k] = v end
     p.ratio = p.median / row.median
   end
-  f = nil   -- its inputs would count as memory in use -- luacheck: ignore 311
+  -- the inputs it holds would count as memory in use
+  f = nil   -- luacheck: ignore 311
   collectgarbage()
   if not opt.quick and (case.memory or case.peak) then row.peak_mib = peak(case, threads, opt) end
   return row
