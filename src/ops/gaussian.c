@@ -4,7 +4,7 @@
  *
  * Time O(nmd) and nm exps; tiles of gram.h. */
 #include "ops/op.h"
-#include "tensor/gram.h"
+#include "tensor/gram_call.h"
 
 static void values (const gram *g, real xx, const real *yy, real *u, ptrdiff_t w) {
   (void)xx, (void)yy, (void)g;
@@ -18,26 +18,9 @@ static void slopes (const gram *g, real xx, const real *yy, const real *u, real 
     vstore(du + c, vexp_neg(vload(u + c) * (real)-0.5) * (real)-0.5);
 }
 
-static gram make (const fov_Call *c) {
+static gram kernel (const fov_Call *c) {
   return (gram){ .kind = GRAM_DISTANCE, .f = (real)(c->opt[0] * c->opt[0]),
-                 .values = values, .slopes = slopes, .n = fov_dim(c, 'n'), .m = fov_dim(c, 'm'),
-                 .d = fov_dim(c, 'd'), .X = c->in[0].x, .Y = c->in[1].x, .K = c->out[0].x,
-                 .dK = c->dout[0].x, .dX = c->din[0].x, .dY = c->din[1].x };
-}
-
-static fov_Status fwd (fov_Call *c) {
-  gram g = make(c);
-  return gram_forward(&g);
-}
-
-static fov_Status bwd (fov_Call *c) {
-  gram g = make(c);
-  return gram_backward(&g);
-}
-
-static fov_Status sizes (fov_Call *c) {   /* without y, as many columns as rows */
-  if (c->dim['m' - 'a'] < 0) c->dim['m' - 'a'] = fov_dim(c, 'n');
-  return FOV_OK;
+                 .values = values, .slopes = slopes };
 }
 
 static void cost (const fov_Call *c, fov_Cost *r) {

@@ -8,7 +8,7 @@
  *
  * Time O(nmd), nm exps and roots; tiles of gram.h. */
 #include "ops/op.h"
-#include "tensor/gram.h"
+#include "tensor/gram_call.h"
 
 /* g->a = 2 nu, s = sqrt(2 nu u). */
 static void values (const gram *g, real xx, const real *yy, real *u, ptrdiff_t w) {
@@ -32,30 +32,17 @@ static void slopes (const gram *g, real xx, const real *yy, const real *u, real 
   }
 }
 
-static gram make (const fov_Call *c) {
+static gram kernel (const fov_Call *c) {
   return (gram){ .kind = GRAM_DISTANCE, .f = (real)(c->opt[1] * c->opt[1]),
                  .a = (real)(2 * c->opt[0]), .p = (int)(2 * c->opt[0]),
-                 .values = values, .slopes = slopes, .n = fov_dim(c, 'n'), .m = fov_dim(c, 'm'),
-                 .d = fov_dim(c, 'd'), .X = c->in[0].x, .Y = c->in[1].x, .K = c->out[0].x,
-                 .dK = c->dout[0].x, .dX = c->din[0].x, .dY = c->din[1].x };
+                 .values = values, .slopes = slopes };
 }
 
-static fov_Status fwd (fov_Call *c) {
-  gram g = make(c);
-  return gram_forward(&g);
-}
-
-static fov_Status bwd (fov_Call *c) {
-  gram g = make(c);
-  return gram_backward(&g);
-}
-
-static fov_Status sizes (fov_Call *c) {   /* without y, as many columns as rows */
-  if (c->dim['m' - 'a'] < 0) c->dim['m' - 'a'] = fov_dim(c, 'n');
+static fov_Status smoothness (fov_Call *c) {
   const double nu = c->opt[0];
   if (nu != 0.5 && nu != 1.5 && nu != 2.5)
     return fov_fail(FOV_VALUE, "option 'nu': expected 0.5, 1.5 or 2.5, got %g", nu);
-  return FOV_OK;
+  return sizes(c);
 }
 
 static void cost (const fov_Call *c, fov_Cost *r) {
@@ -81,5 +68,5 @@ const fov_Op FOV_OP(matern) = {
     { "nu", 'n', 1.5, 0.5, 2.5, "smoothness: 0.5, 1.5 or 2.5", NULL },
     { "scale", 'n', 1, 1e-150, 1e150, "1/scale is the length scale", NULL }
   },
-  .sizes = sizes, .fwd = fwd, .bwd = bwd, .cost = cost
+  .sizes = smoothness, .fwd = fwd, .bwd = bwd, .cost = cost
 };
