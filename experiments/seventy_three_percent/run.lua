@@ -43,8 +43,8 @@ local methods = {
 
 return {
   question = "What is the 73 % error that a user of performer-pytorch reported?",
-  claim = "mean |error| / mean |output| is 73.3 +- 2.0 % (issue 69), read as the error of the approximation",
-  source = "github.com/lucidrains/performer-pytorch, issue 69; arXiv 2009.14794",
+  claim = "mean |error| / mean |output| is 73.3 +- 2.0 % (issues/69), read as the error of the approximation",
+  source = "github.com/lucidrains/performer-pytorch/issues/69; arXiv 2009.14794",
   cost = "5 s on two cores",
   options = {
     { name = "draws", type = "integer", default = 20, doc = "inputs, each with a draw of its own" },
