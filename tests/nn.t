@@ -109,6 +109,12 @@ do
   for i, p in ipairs(m:parameters()) do names[i], n = p.name, n + p.tensor:numel() end
   tap.is(names[1] .. " " .. names[5], "embed.weight blocks.1.mix.q.weight", "parameters have dotted names")
   tap.is(m:count(), n, "count adds them up")
+  local blocks = 4 * 64 + 2 * 16 + 8 * 32 * 2 + 32 + 8
+  tap.ok(tostring(m):find(("\n%d parameters: embed %d, positions %d, blocks 2 x %d, norm 16$"):format(n, 11 * 8,
+         6 * 8, blocks)), "a model prints where they are", "%s", tostring(m))
+  local two = fv.model { vocab = 3, width = 4, attention = { "softmax", fv.attention("svd", { rank = 2 }) }, causal = false }
+  tap.ok(tostring(two):find('attention={"softmax", attention svd {rank=2}}', 1, true),
+         "and mixers by name and by value", "%s", tostring(two))
   tap.is(n, 11 * 8 + 6 * 8 + 2 * (4 * 64 + 2 * 16 + 8 * 32 * 2 + 32 + 8) + 16,
          "which is what the formula says")
   tap.near(build(3).blocks[2].mix.q.weight:detach(), m.blocks[2].mix.q.weight:detach(), 0,
@@ -261,6 +267,29 @@ do
              { width = 8, mixer = "delta", project = { beta = "sigmod" } })
   tap.raises("no causal form", "causal without a causal form is refused when built", fv.nn.attention,
              { width = 8, mixer = "nystrom" })
+  tap.raises("layer_norm: x: expected f32 %(..., n, 4%), got f32 %(4%)", "rows of tokens are asked for as such",
+             fv.nn.layer_norm { width = 4 }, fv.ones(4))
+  local function linear(init) return pcall(fv.nn.linear, { inputs = 2, outputs = 3, path = "f", init = init }) end
+  for _, case in ipairs { { "lecum", "got lecum" }, { -1, "from 0.* got %-1" }, { 0 / 0, "got %-?nan" },
+                          { { "lecun", gian = 2 }, "unknown field 'gian'" },
+                          { { "lecun", gain = "big" }, "gain to be a finite number, got big" },
+                          { function() return 3 end, "tensor f32 %(3,2%), got integer" },
+                          { function() return fv.ones(2, 3) end, "tensor f32 %(3,2%), got f32 %(2,3%)" } } do
+    local good, err = linear(case[1])
+    tap.ok(not good and err:find "^init of 'f.weight': expected " and err:find(case[2]),
+           "a first value that cannot be is refused: " .. case[2], "%s", err)
+  end
+  tap.raises("option 'mixer_options' is for a mixer given by name", "options of a mixer that has its own already",
+             fv.nn.attention, { width = 8, mixer = fv.attention "softmax", mixer_options = { scale = 2 } })
+  tap.raises("input 'k' of the rule has a dimension 'j': give its size, sizes={j=}", "a size no layer knows",
+             fv.nn.attention, { width = 8, mixer = "delta_product" })
+  tap.raises("attention 'blocks.1.mix': options: expected a table, got integer", "options that are none",
+             m.blocks[1].mix, fv.zeros(1, 2, 8), 3)
+  tap.raises("model: 'mse' is a loss", "a loss is no model", fv.model, { kind = "mse" })
+  local _, err = pcall(function() m:save "/nowhere/m.safetensors" end)
+  tap.ok(err:find "^[^\n]*nn.t:%d+: fv.save: '/nowhere/m.safetensors': cannot be created",
+         "a file that cannot be written is told where save is called", "%s", err)
+  tap.raises("lm: load: expected a path that ends in .safetensors, got nil", "no path", m.load, m)
   tap.raises("liner.*did you mean 'linear'", "a layer nobody has names the nearest",
              function() return fv.nn.liner end)
 end

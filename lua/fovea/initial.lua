@@ -1,14 +1,16 @@
 -- First values of parameters.
 --
--- initial(init, stream, shape, dtype) -> tensor, where init is
+-- initial(init, stream, shape, dtype, who) -> tensor, where init is
 --   a number     normal draws of this standard deviation
 --   a name       "zeros", "ones", "normal" (0.02), "lecun", "xavier", "kaiming"
---   { name, gain = }    the same times gain, for projections scaled by depth
+--   { name or number, gain = }    the same times gain, for projections scaled by depth
 --   { fill = x }        x everywhere
 --   a function   init(stream, shape, dtype) -> tensor
 -- The fans are those of a weight (outputs, inputs): the last size is the fan in.
+-- 'who' names the parameter in messages.
 
 local core = require "fovea.core"
+local options = require "fovea.options"
 
 --- Standard deviations.
 local deviation = {
@@ -24,23 +26,38 @@ local function fans(shape)
   return outputs, shape[#shape] or 1
 end
 
-return function(init, stream, shape, dtype)
+local function finite(x) return type(x) == "number" and x - x == 0 end
+
+--- What a user's function made, if it is what a parameter can be.
+local function made(x, shape, dtype, bad)
+  local want = ("%s (%s)"):format(dtype, table.concat(shape, ","))
+  local got = options.type(x)
+  if got == "tensor" then got = ("%s (%s)"):format(x:dtype(), table.concat({ x:shape() }, ",")) end
+  if got ~= want then bad(("the function to return a tensor %s, got %s"):format(want, got)) end
+  return x:detach():clone()
+end
+
+return function(init, stream, shape, dtype, who)
   local like = { dtype = dtype }
-  if type(init) == "function" then return init(stream, shape, dtype) end
+  local function bad(text) error(("init of '%s': expected %s"):format(who, text), 0) end
+  if type(init) == "function" then return made(init(stream, shape, dtype), shape, dtype, bad) end
   local gain = 1
   if type(init) == "table" then
-    if init.fill then return core.full(shape, init.fill, like) end
+    for key in pairs(init) do
+      if key ~= 1 and key ~= "gain" and key ~= "fill" then
+        bad(("{name, gain=}, got the unknown field '%s'"):format(tostring(key)))
+      end
+    end
+    if finite(init.fill) then return core.full(shape, init.fill, like) end
     init, gain = init[1], init.gain or 1
+    if not finite(gain) then bad("gain to be a finite number, got " .. tostring(gain)) end
   end
   if init == "zeros" then return core.zeros(shape, like) end
   if init == "ones" then return core.full(shape, gain, like) end
-  local std = init
-  if type(init) ~= "number" then
-    if not deviation[init] then
-      error(("init: expected a number or one of zeros, ones, normal, lecun, xavier, kaiming, got %s"):format(
-            tostring(init)), 0)
-    end
-    std = deviation[init](fans(shape))
+  local std = deviation[init] and deviation[init](fans(shape)) or init
+  if not finite(std) or std < 0 then
+    bad(("a standard deviation from 0, one of zeros, ones, normal, lecun, xavier, kaiming, {name, gain=} "
+      .. "or a function, got %s"):format(tostring(init)))
   end
   local sizes = table.move(shape, 1, #shape, 1, {})
   sizes[#sizes + 1] = like

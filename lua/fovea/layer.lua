@@ -33,7 +33,7 @@ end
 --- A parameter l[name] of that shape; init as fovea.initial reads it.
 function layer.param(l, name, shape, init)
   local full = join(l.path, name)
-  local x = initial(init, core.rng(l.seed):stream("init:" .. full), shape, l.dtype)
+  local x = initial(init, core.rng(l.seed):stream("init:" .. full), shape, l.dtype, full)
   l.own[#l.own + 1] = { name = full, tensor = x:requires_grad() }
   l[name] = x
   return x
@@ -75,10 +75,8 @@ end
 function layer.check(l, arg, x, size, least)
   if options.type(x) ~= "tensor" or x:dtype() ~= l.dtype or x:ndim() < (least or 1)
      or size and x:size(-1) ~= size then
-    local words = { "..." }
-    for i = 2, least or 1 do words[i] = ("bnm"):sub(i - 1, i - 1) end
-    words[#words + 1] = size or "d"
-    layer.bad(l, arg, ("%s (%s)"):format(l.dtype, table.concat(words, ", ")), x)
+    local lead = least == 3 and "b, n" or least == 2 and "..., n" or "..."
+    layer.bad(l, arg, ("%s (%s, %s)"):format(l.dtype, lead, size or "d"), x)
   end
 end
 
@@ -148,10 +146,22 @@ function methods.state_bytes(l, sizes)
   return total
 end
 
+--- f(path, ...), its error raised where the user's call is.
+local function file(l, f, path, what, ...)
+  if type(path) ~= "string" then
+    error(("%s: %s: expected a path that ends in .safetensors, got %s"):format(layer.title(l), what,
+          options.type(path)), 3)
+  end
+  local good, result = pcall(f, path, ...)
+  if not good then error(result, 3) end
+  return result
+end
+
 function methods.save(l, path)
   local all = {}
   for _, p in ipairs(l:parameters()) do all[p.name] = p.tensor:detach() end
-  core.save(path, all)
+  file(l, core.save, path, "save", all)
+  return path
 end
 
 --- Copies 'all' (tensors by name) into the parameters; one error lists all that does not fit.
@@ -182,13 +192,39 @@ local function fill(l, all, where)
 end
 
 function methods.load(l, path)
-  local all = type(path) == "table" and path or core.load(path)
+  local all = type(path) == "table" and path or file(l, core.load, path, "load")
   if type(all) ~= "table" then
     error(("%s: load: '%s' holds one tensor, expected named ones (.safetensors or .npz)"):format(
           layer.title(l), tostring(path)), 2)
   end
   return fill(l, all, type(path) == "table" and "the table" or "'" .. path .. "'")
 end
+
+--- "640 parameters: embed 128, blocks 2 x 256", or "" where there are none.
+local function inventory(l)
+  local list, last = {}, nil
+  local function add(name, n)
+    local group = name:match "^(.*)%.%d+$"
+    if n == 0 then return end
+    if group and last and last.group == group and last.n == n then last.times = last.times + 1 return end
+    last = { name = name, group = group, n = n, times = 1 }
+    list[#list + 1] = last
+  end
+  local function visit(m)
+    for _, p in ipairs(m.own) do add(p.name:sub(#l.path + (l.path == "" and 1 or 2)), p.tensor:numel()) end
+    for _, child in ipairs(m.inside) do
+      if child.path == l.path then visit(child)       -- a model's body: the names are the model's
+      else add(child.path:sub(#l.path + (l.path == "" and 1 or 2)), child:count()) end
+    end
+  end
+  visit(l)
+  for i, e in ipairs(list) do
+    list[i] = e.times > 1 and ("%s %d x %d"):format(e.group, e.times, e.n) or ("%s %d"):format(e.name, e.n)
+  end
+  return #list == 0 and "" or ("\n%d parameters: %s"):format(l:count(), table.concat(list, ", "))
+end
+
+function layer.text(l) return require "fovea.registry".title(l) .. inventory(l) end
 
 --- Completes what an entry's build returned.
 function layer.finish(object)

@@ -11,8 +11,10 @@ return function(given)
   if type(given) ~= "table" then
     error(("model: expected a table of options, got %s"):format(options.type(given)), 2)
   end
-  local rest = {}
+  local kind, rest = given.kind or "lm", {}
   for name, value in pairs(given) do rest[name] = value end
   rest.kind = nil
-  return nn.make(given.kind or "lm", rest, 2)
+  local model = nn.make(kind, rest, 2)
+  if type(model) == "function" then error(("model: '%s' is a loss, not a model"):format(kind), 2) end
+  return model
 end

@@ -4,9 +4,9 @@
 ---                          names are dotted: "blocks.1.mix.q.weight"
 ---   layer:train(step)      training mode; step keys the dropout masks and may be left out
 ---                          where nothing drops; layer:eval() ends it. Layers begin in eval.
----   layer:count()          the number of trained numbers
+---   layer:count()          the number of trained numbers; print(layer) says where they are
 ---   layer:state_bytes{n=}  bytes kept to go on with one sequence after n tokens
----   layer:save(path), layer:load(path)   .safetensors; load raises one error that lists
+---   layer:save(path) -> path, layer:load(path) -> layer    .safetensors; load raises one error that lists
 ---                          every missing, extra and misshapen entry
 --- Parameters are tensors that require gradients; gradients land in t.grad by
 --- loss:backward(). A parameter's first value is drawn from a stream keyed by the option
@@ -17,6 +17,7 @@ local layer = require "fovea.layer"
 
 return require "fovea.registry".new {
   kind = "nn", folder = "fovea.nn", finish = layer.finish, common = layer.options, usage = "fv.nn.%s%s",
+  meta = { __tostring = layer.text },
   extra = { apply = "function", sig = "string", call = "options" },
   members = function(entry)
     if entry.apply then return entry.apply end

@@ -93,7 +93,7 @@ function options.type(v)
   return t
 end
 
-local words = { integer = "a whole number", number = "a number", boolean = "true or false",
+local words = { any = "a value", integer = "a whole number", number = "a number", boolean = "true or false",
                 string = "a string", table = "a table", ["function"] = "a function" }
 
 local function shown(v)
@@ -131,7 +131,7 @@ local function accept(o, v)
     if want == "any" or want == t or (want == "number" and t == "integer")
        or (want == "table" and type(v) == "table") then
       local least, most = o.lo or -math.huge, o.hi or math.huge
-      if type(v) == "number" and not (v >= least and v <= most) then return nil end   -- NaN too
+      if type(v) == "number" and want ~= "any" and not (v >= least and v <= most) then return nil end   -- NaN too
       if not o.choices or type(v) ~= "string" then return v end
       for _, c in ipairs(o.choices) do if c == v then return v end end
       return nil
@@ -197,12 +197,26 @@ function options.line(o)
   return ("%-12s %s%s, %s: %s"):format(o.name, what, range, default, o.doc)
 end
 
+--- A value in full: what has a name by its first line, plain tables by their entries.
+local function written(v, depth)
+  local meta = getmetatable(v)
+  if type(v) ~= "table" or depth > 3 then return shown(v) end
+  if meta then return meta.__tostring and tostring(v):match "[^\n]*" or shown(v) end
+  local list, named = {}, {}
+  for i, x in ipairs(v) do list[i] = written(x, depth + 1) end
+  for key, x in pairs(v) do
+    if not list[key] then named[#named + 1] = tostring(key) .. "=" .. written(x, depth + 1) end
+  end
+  table.sort(named)
+  return "{" .. table.concat(table.move(named, 1, #named, #list + 1, list), ", ") .. "}"
+end
+
 --- "{a=1, b=\"x\"}" of the values that are set, in order of declaration.
 function options.text(spec, values)
   local list = {}
   for _, o in ipairs(spec) do
     local v = values[o.name]
-    if v ~= nil then list[#list + 1] = o.name .. "=" .. shown(v) end
+    if v ~= nil then list[#list + 1] = o.name .. "=" .. written(v, 1) end
   end
   return "{" .. table.concat(list, ", ") .. "}"
 end

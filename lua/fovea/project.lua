@@ -18,8 +18,8 @@ local function rest(a, size)
   for _, letter in ipairs(a.dims) do
     if letter ~= "n" then
       if not size[letter] then
-        error(("attention: input '%s' of the rule has a dimension '%s' this layer does not know"):format(
-              a.name, letter), 0)
+        error(("attention: input '%s' of the rule has a dimension '%s': give its size, sizes={%s=}"):format(
+              a.name, letter, letter), 0)
       end
       list[#list + 1], n = size[letter], n * size[letter]
     end

@@ -88,7 +88,8 @@ local function missing(self, field)
         options.hint(field, names)), 2)
 end
 
-local function tostring_(self)
+--- What a made object prints: its name and options, and the first line of its doc.
+function registry.title(self)
   local text = self.kind .. " " .. self.name .. " " .. options.text(self.spec, self.options)
   return text .. "\n" .. self.doc:match("[^\n]*")
 end
@@ -116,7 +117,7 @@ local function face(object, entry, values, spec, more)
     end
     return cost(self, sizes)
   end
-  local meta = { __index = missing, __tostring = tostring_, __call = object.call and call,
+  local meta = { __index = missing, __tostring = registry.title, __call = object.call and call,
                  __name = "fovea." .. entry.kind }
   for name, f in pairs(more or {}) do meta[name] = f end
   return setmetatable(object, meta)
@@ -199,7 +200,7 @@ function registry.new(def)
 
   --- The thing itself; errors are raised at 'level' as error takes it.
   function self.make(name, given, level)
-    level = (level or 2) + 1
+    level = level == 0 and 0 or (level or 2) + 1          -- 0: messages name no place
     local entry = find(name, level)
     local spec = entry.options
     if entry.extend and (given == nil or type(given) == "table") then

@@ -11,6 +11,7 @@ local written = { v = true, x = true }
 --- The mixer by name or by value, and whether it is a rule.
 local function resolve(given, name, options)
   if type(given) ~= "string" then
+    if options then error(name .. ": option 'mixer_options' is for a mixer given by name", 0) end
     if type(given) == "table" and rawget(given, "kind") == "attention" then return given, false end
     if type(given) == "table" and rawget(given, "apply") then return given, true end
     error(("%s: option 'mixer': expected a name, an fv.attention or an fv.rule, got a %s"):format(name,
@@ -73,7 +74,7 @@ end
 
 --- A rule with the inputs its signature lists.
 local function recurrence(l, rule, opt, size)
-  if not opt.causal then error("attention: option 'causal': rules are causal", 0) end
+  if not opt.causal then error("attention: option 'causal': rules are causal: expected true", 0) end
   if opt.kv_heads and opt.kv_heads ~= opt.heads then
     error(("attention: option 'kv_heads': a rule has as many as heads=%d"):format(opt.heads), 0)
   end
@@ -128,7 +129,7 @@ return {
       lo = 0, hi = 64 },
     { "feature", "string", nil, "of queries and keys; the mixer's usual one unless given",
       choices = { "none", "l2", "silu_l2", "softmax", "elu1" } },
-    { "project", "table", nil, "kinds of projections by input of the rule" },
+    { "project", "table", nil, "kinds of projections by input, where the mixer is a rule" },
     { "sizes", "table", nil, "more sizes by letter of the rule's signature: {j=2} for delta_product" },
     { "norm", "boolean", nil, "RMS norm of each head's result; for rules unless given" },
     { "gate", "boolean", false, "multiply the result with silu of a projection" },
@@ -163,6 +164,7 @@ return {
                                       init = opt.out_init or opt.init })
     l.call = function(self, x, given)
       layer.check(self, "x", x, opt.width, 3)
+      if given ~= nil and type(given) ~= "table" then layer.bad(self, "options", "a table", given) end
       local o = self.mix(self, x, given)
       if norm then o = self.norm(o) end
       o = merge(o)

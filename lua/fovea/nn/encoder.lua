@@ -57,6 +57,7 @@ return {
     layer.child(l, "drop", "dropout", { rate = opt.dropout })
     for i = 1, opt.layers do
       block.mixer = list and list[i] or opt.attention
+      block.mixer_options = (not list or type(block.mixer) == "string") and opt.mixer_options or nil
       layer.child(l, "blocks." .. i, "block", block)
     end
     layer.child(l, "norm", opt.norm, { width = opt.width })
