@@ -62,6 +62,24 @@ end
 
 -- ---- leaves ----
 
+--- In a process of its own, where no tensor has been marked yet.
+local function fresh(code)
+  local exe = io.open("/proc/self/cmdline"):read "a":match "^[^%z]+"
+  local p = io.popen(("%s -e '%s'"):format(exe, code))
+  local text = p:read "a"
+  p:close()
+  return text
+end
+
+for name, code in pairs {
+  ["the first leaf may be made in no_grad, which records nothing"] =
+    "fv.no_grad(function() w = fv.ones(2):requires_grad(); s = w:sum() end) good = not pcall(s.backward, s)",
+  ["or inside of a function that is differentiated"] =
+    "fv.grad(function(x) w = fv.ones(2):requires_grad(); return x:sum() end)(fv.ones(2)) good = true"
+} do
+  tap.is(fresh(code .. "; (w * 3):sum():backward() print(good, w.grad[1]:item())"), "true\t3.0\n", name)
+end
+
 do
   local x, w = r(4, 3):to "f32":requires_grad(), r(3, 2):requires_grad()
   local function loss() return (x:matmul(w):tanh()):sum() end
@@ -83,6 +101,14 @@ do
   tap.raises("without requires_grad", "grad is not set on others",
     function() fv.zeros(1).grad = fv.zeros(1) end)
   tap.is(fv.zeros(1).grad, nil, "and reads as nil")
+  for want, g in pairs { ["f64 %(3,2%) like the tensor, got f64 %(2%)"] = r(2), ["got f32 %(3,2%)"] = fv.zeros(3, 2),
+                         ["got a number"] = 3 } do
+    tap.raises("grad: expected nil or .*" .. want, "nor to what is not like the tensor", function() w.grad = g end)
+  end
+  tap.raises("no field 'grads'", "a tensor has no other field to set", function() w.grads = w.grad end)
+  tap.raises("flag: expected true, false", "a flag is true or false", function() w:requires_grad "no" end)
+  tap.raises("expected a table of options, got number", "options are a table",
+    function() loss():backward(nil, 1) end)
   for name, f in pairs {
     add_ = function() x:add_(1) end, fill = function() x:fill(0) end, set = function() x:set(1, 1, 0) end,
     copy_ = function() fv.zeros(4, 3):copy_(x) end, ["x%[i%] = y"] = function() fv.zeros(4, 3)[1] = x[1] end,

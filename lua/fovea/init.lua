@@ -18,8 +18,9 @@ end
 local taped = {
   requires_grad = { sig = "x:requires_grad(flag?) -> x", doc =
     "Marks x (f32 or f64): what is computed from it is recorded, and y:backward() adds to x.grad.\n"
-    .. "Results of recorded calls are marked already. While x is marked, x:add_(y) and other\n"
-    .. "functions in place raise; in fv.no_grad they do not. false takes the mark away." },
+    .. "Results of recorded calls are marked already, and keep no gradient. While x is marked,\n"
+    .. "x:add_(y) and other functions in place raise; in fv.no_grad they do not. false takes the\n"
+    .. "mark away." },
   backward = { sig = "y:backward(seed?, {retain_graph=, create_graph=}) -> nothing", doc =
     "Adds the gradient of y to x.grad of every x marked by requires_grad that led to it.\n"
     .. "seed has y's shape and may be left out for a scalar; x.grad = nil starts afresh.\n"

@@ -812,8 +812,9 @@ function tensor:relu_() end
 
 ---x:requires_grad(flag?) -> x
 ---Marks x (f32 or f64): what is computed from it is recorded, and y:backward() adds to x.grad.
----Results of recorded calls are marked already. While x is marked, x:add_(y) and other
----functions in place raise; in fv.no_grad they do not. false takes the mark away.
+---Results of recorded calls are marked already, and keep no gradient. While x is marked,
+---x:add_(y) and other functions in place raise; in fv.no_grad they do not. false takes the
+---mark away.
 ---@param flag? any
 ---@return fovea.tensor
 function tensor:requires_grad(flag) end

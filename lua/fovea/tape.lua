@@ -25,7 +25,9 @@ local taping = core.taping
 local raw, track, node, same = taping.raw, taping.track, taping.node, taping.same
 local real = { f32 = true, f64 = true }
 
-local on, count = false, 0
+-- Whether calls are recorded: nil is no, but from the first requires_grad on; 'leaves' says
+-- that there was one, inside of 'with' or not.
+local on, leaves, count = nil, nil, 0
 
 local function switch(v)
   local was = on
@@ -35,6 +37,7 @@ local function switch(v)
 end
 
 local function restore(was, good, ...)
+  if was == nil then was = leaves end
   switch(was)
   if not good then error(..., 0) end
   return ...
@@ -198,8 +201,12 @@ local function requires_grad(x, flag)
     local got = is_tensor(x) and x:dtype() or type(x)
     error("requires_grad: expected an f32 or f64 tensor, got " .. got, 2)
   end
+  if flag ~= nil and type(flag) ~= "boolean" then
+    error("requires_grad: flag: expected true, false or nothing, got " .. type(flag), 2)
+  end
   if flag == false then return track(x, nil) end
-  switch(true)
+  leaves = true
+  if on == nil then switch(true) end
   if node(x) then return x end
   count = count + 1
   return track(x, { leaf, count, false, false })
@@ -207,6 +214,9 @@ end
 
 local function backward(y, seed, opt)
   if type(seed) == "table" then seed, opt = nil, seed end
+  if opt ~= nil and type(opt) ~= "table" then
+    error("backward: expected a table of options, got " .. type(opt), 2)
+  end
   for key in pairs(opt or {}) do
     if key ~= "create_graph" and key ~= "retain_graph" then
       error("backward: unknown option '" .. tostring(key) .. "': create_graph, retain_graph", 2)

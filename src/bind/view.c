@@ -276,15 +276,22 @@ static int index_ (lua_State *L) {
 static int newindex (lua_State *L) {
   if (gradient(L)) {
     if (!lua_istable(L, 4)) return luaL_error(L, "grad: a tensor without requires_grad has none");
-    if (!lua_isnil(L, 3)) fov_checktensor(L, 3);
+    if (!lua_isnil(L, 3)) {
+      const fov_Tensor *x = fov_totensor(L, 1), *g = fov_totensor(L, 3);
+      if (!g || g->type != x->type || !fov_same_shape(g, x)) {
+        const char *want = fov_pushshape(L, x), *got = g ? fov_pushshape(L, g) : luaL_typename(L, 3);
+        return luaL_error(L, "grad: expected nil or %s %s like the tensor, got %s %s",
+                          fov_type_name(x->type), want, g ? fov_type_name(g->type) : "a", got);
+      }
+    }
     lua_pushvalue(L, 3);
     lua_setfield(L, 4, "grad");
     return 0;
   }
-  FOV_TAPED(L);
-  const fov_Tensor *t = fov_checktensor(L, 1);
   if (!lua_isinteger(L, 2))
     return luaL_error(L, "tensors have no field '%s' to assign", luaL_tolstring(L, 2, NULL));
+  FOV_TAPED(L);
+  const fov_Tensor *t = fov_checktensor(L, 1);
   fov_Tensor v = entry(L, t, lua_tointeger(L, 2)), one = { .type = v.type };
   const fov_Tensor *src = fov_totensor(L, 3);
   union { double d; float f; int64_t i; uint8_t u; } value;
