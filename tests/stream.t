@@ -1,5 +1,5 @@
 -- A sequence fed in pieces, the state carried over, is the sequence in one
--- pass: every operator that says it streams, and a long file read by pieces.
+-- pass: every operator and attention that says it streams, and a long file read by pieces.
 
 local fv = require "fovea"
 local tap = require "tap"
@@ -77,17 +77,63 @@ for _, name in ipairs(streaming) do
   end
 end
 
--- exact attention goes on by keeping its keys
-local function rows(name) return fv.rng(1):stream(name):uniform(N, 5, F64) * 2 - 1 end
-local q, k, v = rows "q", rows "k", rows "v"
-local whole, parts = fv.softmax_attention(q, k, v, { causal = true }), {}
-local keys, values = k:slice(1, 1, 0), v:slice(1, 1, 0)
-for i, cut in ipairs(CUTS) do
-  keys = fv.cat({ keys, k:slice(1, cut[1], cut[2]) }, -2)
-  values = fv.cat({ values, v:slice(1, cut[1], cut[2]) }, -2)
-  parts[i] = fv.softmax_attention(q:slice(1, cut[1], cut[2]), keys, values, { causal = true })
+-- attention methods: a state given back goes on with the sequence
+do
+  local rng = fv.rng(3):stream "attention"
+  local q, k, v = rng:normal(2, 9, 4, F64), rng:normal(2, 9, 4, F64), rng:normal(2, 9, 3, F64)
+  local function cut(from, to) return q:slice(2, from, to), k:slice(2, from, to), v:slice(2, from, to) end
+  local function call(attend, from, to, state)
+    local a, b, c = cut(from, to)
+    return attend(a, b, c, { causal = true, state = state })
+  end
+  local softmax = fv.attention "softmax"
+  local whole = softmax(q, k, v, { causal = true })
+  local o, info, first = call(softmax, 1, 4, {})
+  tap.ok(info.path == "exact" and first.k:size(2) == 4, "a call with a state returns the next, third")
+  local one, _, more = call(softmax, 5, 7, first)
+  call(softmax, 1, 2, first)                                  -- the same state with other tokens
+  local two = call(softmax, 8, 9, more)
+  tap.near(fv.cat({ o, one, two }, 2), whole, 1e-13, "a state may be gone on from twice")
+  local room = first.room.k:size(2)
+  local calls, grown, state = 0, 0, first
+  for _ = 1, 60 do
+    local before = state.room
+    _, _, state = call(softmax, 5, 5, state)
+    calls, grown = calls + 1, grown + (state.room ~= before and 1 or 0)
+  end
+  tap.ok(room >= 4 and grown <= 5, "room doubles", "%d copies in %d calls", grown, calls)
+  for _, name in ipairs { "softmax", "linear", "favor" } do
+    local attend = fv.attention(name)
+    local function loss(pieces_of)
+      return fv.grad(function(a, b, c)
+        local y, st, from = {}, {}, 1
+        for i, to in ipairs(pieces_of) do
+          y[i], _, st = attend(a:slice(2, from, to), b:slice(2, from, to), c:slice(2, from, to),
+                               { causal = true, state = st })
+          from = to + 1
+        end
+        return (fv.cat(y, 2):square()):sum()
+      end, { argnums = { 1, 2, 3 } })(q, k, v)
+    end
+    local got, want = { loss { 4, 5, 9 } }, { loss { 9 } }
+    for i = 1, #want do tap.near(got[i], want[i], 1e-11, name .. ": gradients flow through the state, " .. i) end
+  end
+  tap.raises("softmax: option 'state': needs causal=true", "a state without causal", softmax, q, k, v, { state = {} })
+  tap.raises("expected {} or the third result of a call of softmax", "the state of another method", function()
+    local _, _, other = call(fv.attention "linear", 1, 4, {})
+    call(softmax, 5, 6, other)
+  end)
+  tap.raises("as many queries as keys, got 9 and 4", "more queries than keys", softmax, q, k:slice(2, 1, 4),
+             v:slice(2, 1, 4), { causal = true, state = {} })
+  tap.raises("k is f64 %(1,9,4%) and cannot go on from f64 %(2,4,4%)", "another batch", softmax, q:slice(1, 1, 1),
+             k:slice(1, 1, 1), v:slice(1, 1, 1), { causal = true, state = first })
+  tap.raises("nystrom: unknown option 'state'", "a method without causal form", fv.attention "nystrom", q, k, v,
+             { state = {} })
+  for _, attend in ipairs { softmax, fv.attention "linear", fv.attention "favor", fv.attention "uniform" } do
+    local bad = fv.check(attend, { only = "streaming", quiet = true })
+    tap.ok(bad.passed and bad.rows[1].verdict == "pass", "fv.check tests that " .. attend.name .. " streams")
+  end
 end
-tap.near(fv.cat(parts, 1), whole, 1e-14, "softmax attention streams by concatenating keys and values")
 
 -- the experiment, at 20,000 tokens in pieces that do not divide them
 local dir = os.tmpname()

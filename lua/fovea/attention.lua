@@ -9,8 +9,13 @@
 --- ran ("exact", "approximate" or "control"), info.flops what it cost; the linear methods add
 --- info.form ("token": sums along the sequence in its order; "sum": all keys first) and
 --- info.chunk, the tokens taken at once. op:cost{n=, ..., heads=} tells the same beforehand.
---- attend:state{n=,d=,e=} counts the numbers a head keeps to go on token by token: keys and
---- values, or a sum.
+---
+--- A sequence may come in pieces, where the caps say streaming:
+---   o, info, state = attend(q, k, v, {causal=true, state={}})          the first
+---   o, info, state = attend(q, k, v, {causal=true, state=state})       what comes next
+--- give what one call on the whole gives. The state is the keys and values seen, in room that
+--- doubles when it is full, or sums whose size does not grow: attend:state{n=,d=,e=} counts its
+--- numbers for a head after n tokens. A state may be gone on from more than once.
 ---
 --- Methods with random features take {errors=true}: from the one draw, at about the cost of
 --- another call in f64 (causal: O(n M e) memory traffic), info has
@@ -26,6 +31,7 @@
 --- computed for it, and info.skill_rows (..., n).
 
 local fv = require "fovea"
+local cache = require "fovea.cache"
 local options = require "fovea.options"
 
 local function text(x) return "(" .. table.concat({ x:shape() }, ",") .. ")" end
@@ -52,9 +58,42 @@ local function check(name, q, k, v, level)
   if v:size(-2) ~= m then bad(3, "v", ("(m=%d,e)"):format(m), text(v)) end
 end
 
+--- What goes on from a state: where a method has a state of its own, its attend takes that as a
+--- fifth argument, {} at first, and returns the next as a fourth result; else it is given all keys
+--- and values.
+local function streamed(entry, own, attend)
+  return function(q, k, v, c, state)
+    for _, name in ipairs { "key_length", "errors", "skill" } do
+      if c[name] then error(("%s: option '%s' does not go with 'state'"):format(entry.name, name), 3) end
+    end
+    if not c.causal then error(entry.name .. ": option 'state': needs causal=true", 3) end
+    if next(state) ~= nil and state.of ~= entry.name then
+      error(("%s: option 'state': expected {} or the third result of a call of %s"):format(entry.name,
+            entry.name), 3)
+    end
+    if q:size(-2) ~= k:size(-2) then
+      error(("%s: option 'state': expected as many queries as keys, got %d and %d"):format(entry.name,
+            q:size(-2), k:size(-2)), 3)
+    end
+    local o, info, bill, kept
+    if own then
+      o, info, bill, kept = attend(q, k, v, c, state)
+    else
+      kept = cache.append(state, k, v, entry.name)
+      o, info, bill = attend(q, kept.k, kept.v, c)
+    end
+    kept.of = entry.name
+    return o, info, bill, kept
+  end
+end
+
 --- What every attention object gets: checks, options of a call, the bill.
 local function finish(object, entry)
   local attend = object.attend
+  local piece = entry.caps.streaming and streamed(entry, object.state, attend)
+  if piece and not entry.call.by.state then
+    error(("attention '%s': caps say streaming: expected the option 'state' in call"):format(entry.name), 0)
+  end
   object.state = object.state or function(_, s) return s.n * (s.d + s.e) end
   object.call = function(_, q, k, v, given, more)
     check(entry.name, q, k, v, 2)
@@ -64,10 +103,17 @@ local function finish(object, entry)
       error(("%s: option 'causal': no causal form: %s"):format(entry.name, entry.acausal), 2)
     end
     local errors, skill = c.errors, c.skill
-    c.errors, c.skill = nil, nil                -- told from the outside; no operator's options
-    local o, info, bill = attend(q, k, v, c)
-    local n, e = q:size(-2), v:size(-1)
-    bill = bill or object:cost { n = n, m = k:size(-2), d = q:size(-1), e = e, causal = c.causal }
+    local state = piece and c.state
+    local o, info, bill, kept
+    if state then
+      c.state = nil
+      o, info, bill, kept = piece(q, k, v, c, state)
+    else
+      c.errors, c.skill = nil, nil              -- told from the outside; no operator's options
+      o, info, bill = attend(q, k, v, c)
+    end
+    local n, m, e = q:size(-2), (kept and kept.k or k):size(-2), v:size(-1)
+    bill = bill or object:cost { n = n, m = m, d = q:size(-1), e = e, causal = c.causal }
     info.method, info.flops = entry.name, n * e == 0 and 0 or o:numel() // (n * e) * bill.flops
     if errors or skill then
       fv.no_grad(function()
@@ -76,7 +122,7 @@ local function finish(object, entry)
         if skill then bars.skill(info, o, q, k, v, c) end
       end)
     end
-    return o, info
+    return o, info, kept
   end
 end
 

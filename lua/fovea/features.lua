@@ -7,7 +7,8 @@ local features = {}
 --- Options of a call.
 features.call = {
   { "causal", "boolean", false, "hide the keys after each query" },
-  { "key_length", "integer|tensor", nil, "number of valid keys" }
+  { "key_length", "integer|tensor", nil, "number of valid keys" },
+  require "fovea.cache".option
 }
 
 --- With what is known about the error of a random draw; the object then has map(d).
@@ -43,6 +44,31 @@ end
 
 --- Numbers kept to go on after any number of tokens: sum of phi(k) v' and of phi(k).
 function features.state(M, e) return M * (e + 1) end
+
+--- phi for the tokens after past.n others; raises where it needs more than those.
+function features.after(phi, past, who)
+  if not past or type(phi) ~= "table" or phi.kind ~= "map" then return phi end
+  if phi.caps.global then
+    error(("%s: option 'state': the map '%s' looks over the whole sequence"):format(who, phi.name), 0)
+  end
+  if not phi.spec.by.offset or not past.n then return phi end
+  local opt = {}
+  for name, value in pairs(phi.options) do opt[name] = value end
+  opt.offset = opt.offset + past.n
+  return fv.map(phi.name, opt)
+end
+
+--- What an operator kept of a piece, 'sums' by name, where 'past' was kept before it (nil:
+--- no piece). Heads of q that share one of k have the same sums: one of them stays.
+function features.keep(past, q, k, sums)
+  if not past then return nil end
+  local H, h = q:ndim() > 2 and q:size(-3) or 1, k:ndim() > 2 and k:size(-3) or 1
+  for name, x in pairs(sums) do
+    if h < H and k:ndim() == q:ndim() then sums[name] = x:slice(q:ndim() - 2, 1, H, H // h):contiguous() end
+  end
+  sums.n = (past.n or 0) + q:size(-2)
+  return sums
+end
 
 --- { form =, chunk = }: how operator 'name' runs at these sizes for heads like those of q.
 function features.form(name, q, causal, sizes)

@@ -13,7 +13,7 @@
 ---   phi:redraw(i)          the map with draw i of its seed, itself where nothing is random
 ---   phi:at(step)           the draw that its option redraw gives to a step: see redraw
 --- Caps: unbiased (E phi(q).phi(k) over seeds is phi:kernel), exact (equal to it), biased,
---- nonneg, log_features, fitted, asymmetric, causal_only.
+--- nonneg, log_features, fitted, asymmetric, global (a row's features depend on other rows).
 --- Example: phi = fv.map("positive", {dim=64, features=256}); o = fv.linear_attention(
 --- phi(q, "q"), phi(k, "k"), v)
 

@@ -2462,8 +2462,12 @@ function fovea.trig_features(x, w, options) end
 ---ran ("exact", "approximate" or "control"), info.flops what it cost; the linear methods add
 ---info.form ("token": sums along the sequence in its order; "sum": all keys first) and
 ---info.chunk, the tokens taken at once. op:cost{n=, ..., heads=} tells the same beforehand.
----attend:state{n=,d=,e=} counts the numbers a head keeps to go on token by token: keys and
----values, or a sum.
+---A sequence may come in pieces, where the caps say streaming:
+---  o, info, state = attend(q, k, v, {causal=true, state={}})          the first
+---  o, info, state = attend(q, k, v, {causal=true, state=state})       what comes next
+---give what one call on the whole gives. The state is the keys and values seen, in room that
+---doubles when it is full, or sums whose size does not grow: attend:state{n=,d=,e=} counts its
+---numbers for a head after n tokens. A state may be gone on from more than once.
 ---Methods with random features take {errors=true}: from the one draw, at about the cost of
 ---another call in f64 (causal: O(n M e) memory traffic), info has
 ---  se (..., n, e)      standard error of every output, over draws
@@ -2696,7 +2700,7 @@ fovea.landmarks = {}
 ---  phi:redraw(i)          the map with draw i of its seed, itself where nothing is random
 ---  phi:at(step)           the draw that its option redraw gives to a step: see redraw
 ---Caps: unbiased (E phi(q).phi(k) over seeds is phi:kernel), exact (equal to it), biased,
----nonneg, log_features, fitted, asymmetric, causal_only.
+---nonneg, log_features, fitted, asymmetric, global (a row's features depend on other rows).
 ---Example: phi = fv.map("positive", {dim=64, features=256}); o = fv.linear_attention(
 ---phi(q, "q"), phi(k, "k"), v)
 ---@class fovea.registry.map
@@ -2852,8 +2856,6 @@ fovea.property = {}
 ---chunk are that operator's; rule:cost{n=,d=,e=,heads=} is its bill and says which form it
 ---would take. info = { kernel =, form =, chunk = } says which one ran: "token", in the order
 ---of the plain loop, or "chunk", by products inside chunks of so many tokens.
----Exact softmax attention has no such state. It goes on by keeping all keys and values,
----k = fv.cat({k, new}, -2): with causal the last query sees the last key.
 ---@class fovea.registry.rule
 ---@field names fun(): string[]
 ---@field entry fun(name: string): table

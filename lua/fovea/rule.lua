@@ -14,9 +14,6 @@
 --- chunk are that operator's; rule:cost{n=,d=,e=,heads=} is its bill and says which form it
 --- would take. info = { kernel =, form =, chunk = } says which one ran: "token", in the order
 --- of the plain loop, or "chunk", by products inside chunks of so many tokens.
----
---- Exact softmax attention has no such state. It goes on by keeping all keys and values,
---- k = fv.cat({k, new}, -2): with causal the last query sees the last key.
 
 local core = require "fovea.core"
 local options = require "fovea.options"

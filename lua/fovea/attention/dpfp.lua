@@ -8,7 +8,7 @@ return {
   doc = "Linear attention on DPFP features, 2 d nu of them.\n"
      .. "guard keeps rows finite whose features are all zero.",
   ref = "Schlag, Irie & Schmidhuber 2021, arXiv:2102.11174",
-  caps = "causal grouped linear_in_v order_equivariant nonneg",
+  caps = "causal streaming grouped linear_in_v order_equivariant nonneg",
   options = {
     { "guard", "number", 1e-6, "added to the sum of the weights", lo = 0 }
   },

@@ -28,7 +28,7 @@ return {
      .. "a function of a tensor. info.fused says whether the features were formed inside the\n"
      .. "operator (elu1), info.form and info.chunk how its sums ran.",
   ref = "Katharopoulos et al. 2020, arXiv:2006.16236",
-  caps = "causal grouped linear_in_v order_equivariant",
+  caps = "causal streaming grouped linear_in_v order_equivariant",
   options = {
     { "map", "string|map|function", "elu1", "the feature map phi" },
     { "normalize", "boolean", true, "divide by the sum of the weights" },
@@ -40,12 +40,12 @@ return {
   end,
   call = features.random_call,
   example = 'o = fv.attention("linear", {map="dpfp", nu=3, guard=1e-6})(q, k, v, {causal=true})',
-  build = function(opt)
+  build = function(opt, name)
     local pick = type(opt.map) == "string" and features.maker(opt.map, opt) or function() return opt.map end
     return {
       map = pick,
-      attend = function(q, k, v, c)
-        local phi = pick(q:size(-1))
+      attend = function(q, k, v, c, past)
+        local phi = features.after(pick(q:size(-1)), past, name)
         local fused = plain_elu(phi, q:size(-1))
         local fq, fk = q, k
         if not fused then fq, fk = features_of(phi, q, "q"), features_of(phi, k, "k") end
@@ -54,14 +54,14 @@ return {
             :format(options.type(fq)), 0)
         end
         local M = fq:size(-1)
-        local o = fv.linear_attention(fq, fk, v, { causal = c.causal, key_length = c.key_length,
-                                                   normalize = opt.normalize, eps = opt.guard,
-                                                   map = fused and "elu1" or nil })
+        local by = { causal = c.causal, key_length = c.key_length, normalize = opt.normalize,
+                     eps = opt.guard, map = fused and "elu1" or nil, s = past and past.s, z = past and past.z }
+        local o, s, z = fv.linear_attention(fq, fk, v, by)
         local sizes = features.sizes(q, k, v)
         local info = features.form("linear_attention", q, c.causal,
                                    { n = sizes.n, m = sizes.m, f = M, e = sizes.e })
         info.path, info.features, info.fused = "approximate", M, fused
-        return o, info, features.cost(phi, M, sizes)
+        return o, info, features.cost(phi, M, sizes), features.keep(past, q, k, { s = s, z = z })
       end,
       state = function(_, s) return features.state(count(pick(s.d)), s.e) end,
       cost = function(_, s)

@@ -10,12 +10,13 @@ for _, a in ipairs(op.inputs) do
     call[#call + 1] = { a.name, "tensor|number", nil, "optional input of the operator; see its signature" }
   end
 end
+call[#call + 1] = require "fovea.cache".option
 
 return {
   name = "softmax",
   doc = "Exact softmax attention; the options of a call are the operator's.",
   ref = op.ref,
-  caps = "causal grouped linear_in_v order_equivariant rows_sum_to_one nonneg exact",
+  caps = "causal streaming grouped linear_in_v order_equivariant rows_sum_to_one nonneg exact",
   call = call,
   example = 'o = fv.attention("softmax")(q, k, v, {causal=true})',
   build = function()

@@ -8,7 +8,7 @@ return {
   doc = "Control: exact attention restricted to the m largest weights of each row.\n"
      .. "No method with m weights in a row covers more of the exact ones. It is computed from\n"
      .. "the exact matrix, in time O(n^2).",
-  caps = "causal grouped linear_in_v order_equivariant nonneg",
+  caps = "causal streaming grouped linear_in_v order_equivariant nonneg",
   options = {
     { "keep", "integer", 64, "weights kept in each row", lo = 1 },
     { "renormalize", "boolean", true, "divide by what was kept, so that the row sums to 1" }
@@ -16,7 +16,8 @@ return {
   call = {
     { "causal", "boolean", false, "hide the keys after each query" },
     { "key_length", "integer|tensor", nil, "number of valid keys" },
-    { "scale", "number", nil, "factor of q.k; 1/sqrt(d) unless given" }
+    { "scale", "number", nil, "factor of q.k; 1/sqrt(d) unless given" },
+    require "fovea.cache".option
   },
   example = 'o = fv.attention("topm", {keep=64})(q, k, v)',
   build = function(opt)

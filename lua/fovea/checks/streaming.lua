@@ -5,15 +5,15 @@ local fv = require "fovea"
 return {
   name = "streaming",
   doc = "Pieces with the state carried on give what one pass gives.\n"
-     .. "Three pieces; outputs and the last state. figure: largest relative difference, f64.",
-  kinds = "rule",
+     .. "Three pieces; outputs and a rule's last state. figure: largest relative difference, f64.",
+  kinds = "attention rule",
   build = function()
     return {
       applies = function(s) return s.caps.streaming == true, "its caps do not say streaming" end,
       test = function(s)
         local n = 20
         local x = s:draw { n = n }
-        local whole, parts, state = s:call(x), {}, nil
+        local whole, parts, state = s:call(x, s.pieces), {}, nil
         for _, range in ipairs { { 1, 7 }, { 8, 8 }, { 9, n } } do
           local piece = {}
           for i, y in ipairs(x) do

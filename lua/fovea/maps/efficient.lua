@@ -14,6 +14,7 @@ return {
   },
   example = 'phi = fv.map("efficient"); phi(k, "k")',
   build = function(opt, name, caps)
+    if opt.keys == "softmax" then caps = projection.with(caps, "global") end
     return projection.plain(opt, name, caps, {
       width = 1, cost = function(n, d) return projection.elementwise(n, d, d, 3, 1) end,
       features = function(x, side)

@@ -35,6 +35,14 @@ return function(s)
     s.path = type(info) == "table" and info.path or s.path
     return { y }
   end
+  if s.caps.streaming then
+    s.pieces = { causal = true }
+    function s.apply(_, x, o)
+      local y, _, state = attend(x[1], x[2], x[3], { causal = true, state = o.state or {} })
+      return y, state
+    end
+    function s.parts(_, o) return { o } end
+  end
   if takes.causal then s.variants = { { "", {} }, { "causal", { causal = true } } } end
   local plain = opt.reference
   if type(plain) ~= "function" then
