@@ -7,8 +7,16 @@
 --     l.call = function(self, x) ... end
 --     return l
 --   end
--- The registry of fovea.nn does the rest (finish).  A layer that keeps something to go on
--- from, token by token, has state(self, sizes) -> bytes.
+-- The registry of fovea.nn does the rest (finish).
+--
+-- A layer whose entry's caps say streaming may be fed a sequence in pieces (layer:stream, in
+-- fovea.stream). One that treats tokens alone needs nothing for it, and one made of layers need only
+-- call those by fields of self. Else its call reads
+--   self.before    the number of tokens before this piece; 0 where there is no stream
+--   self.flow      false where there is no stream; self.flow.kept is what it kept of them, or nil
+-- and must layer.keep(self, kept): a tensor, or a table with tensors. It then has
+-- state(self, sizes) -> the numbers in them. l.limit is the most tokens it takes, l.whole says why
+-- this very layer needs the whole sequence.
 
 local core = require "fovea.core"
 local initial = require "fovea.initial"
@@ -27,7 +35,7 @@ local function join(path, name) return path == "" and name or path .. "." .. nam
 
 function layer.new(opt)
   return { path = opt.path, seed = opt.seed, dtype = opt.dtype, training = false, step = false,
-           own = {}, inside = {} }
+           own = {}, inside = {}, before = 0, flow = false, limit = false, whole = false }
 end
 
 --- A parameter l[name] of that shape; init as fovea.initial reads it.
@@ -95,6 +103,14 @@ function layer.check_ids(l, arg, ids, most)
   return ids
 end
 
+--- What a layer in a stream goes on from after this piece.
+function layer.keep(l, kept)
+  if l.flow.after then
+    error(("stream: %s is called twice for one piece"):format(layer.title(l)), 0)
+  end
+  l.flow.after = kept
+end
+
 -- ---- methods ----
 
 local methods = {}
@@ -145,6 +161,8 @@ function methods.state_bytes(l, sizes)
   add(l)
   return total
 end
+
+function methods.stream(l, given) return require "fovea.stream"(l, given) end
 
 --- f(path, ...), its error raised where the user's call is.
 local function file(l, f, path, what, ...)

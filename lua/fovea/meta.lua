@@ -2569,6 +2569,25 @@ function fovea.delta_rule(q, k, v, beta, options) end
 ---@return any
 function fovea.gated_delta_rule(q, k, v, beta, g, options) end
 
+---fv.generate(model, prompt, {n=, temperature=, top_k=, top_p=, seed=}) -> ids
+---draws what comes next
+---model is an fv.model of kind "lm", or any layer from ids i64 (b, n) to logits (b, n, vocab) that
+---streams; prompt is i64 (b, m), m >= 1. The result is i64 (b, n), the new ids alone:
+---fv.cat({prompt, ids}, 2) has both. Each id is drawn from the softmax of the last logits over
+---temperature (1; 0: always the likeliest), cut to the top_k likeliest ids and to the fewest of
+---these that have at least top_p of their probability; all of them unless given.
+---Draws are keyed by seed (1) and the row of the batch: the same call gives the same ids.
+---Time is that of model:stream(): one token a step, state as model:state_bytes{n=} says.
+---Errors: ids outside the vocabulary; more tokens than learned positions; logits that are not finite.
+---Example: d = fv.data "text"; prompt = fv.tensor({ d:encode "And God said" }, {dtype="i64"})
+---         ids = fv.generate(model, prompt, {n=200, temperature=0.8, seed=1})
+---         print(d:decode(ids[1]:totable()))
+---@param model any
+---@param prompt any
+---@param options? table {n=, temperature=, top_k=, top_p=, seed=}
+---@return any
+function fovea.generate(model, prompt, options) end
+
 ---fv.grad(f) -> function
 ---the gradient of a function with a scalar result
 ---fv.grad(f)(x, ...) calls f(x, ...) and returns the gradient of its result with respect to
@@ -2728,12 +2747,19 @@ function fovea.model() end
 ---                         where nothing drops; layer:eval() ends it. Layers begin in eval.
 ---  layer:count()          the number of trained numbers; print(layer) says where they are
 ---  layer:state_bytes{n=}  bytes kept to go on with one sequence after n tokens
+---  s = layer:stream{batch=1}   the layer fed in pieces: s(x) is its result for the tokens x that
+---                         come next, up to rounding what a call on all gives for them. s:bytes()
+---                         is what it keeps, s.tokens how many it saw; s:copy() goes on by itself
+---                         from where s is. Runs in eval, records no gradient; raises where a
+---                         layer sees tokens that come later, and what raises in s(x) leaves s as
+---                         it was. For layers whose caps say streaming
 ---  layer:save(path) -> path, layer:load(path) -> layer    .safetensors; load raises one error that lists
 ---                         every missing, extra and misshapen entry
 ---Parameters are tensors that require gradients; gradients land in t.grad by
 ---loss:backward(). A parameter's first value is drawn from a stream keyed by the option
 ---seed and its full name: adding a layer shifts no other layer's draws.
 ---Example: f = fv.nn.linear{inputs=8, outputs=4, seed=1}; y = f(x)
+---         s = model:stream(); logits = s(prompt); logits = s(ids)    -- ids (1, 1), the next
 ---@class fovea.registry.nn
 ---@field names fun(): string[]
 ---@field entry fun(name: string): table

@@ -6,12 +6,19 @@
 ---                          where nothing drops; layer:eval() ends it. Layers begin in eval.
 ---   layer:count()          the number of trained numbers; print(layer) says where they are
 ---   layer:state_bytes{n=}  bytes kept to go on with one sequence after n tokens
+---   s = layer:stream{batch=1}   the layer fed in pieces: s(x) is its result for the tokens x that
+---                          come next, up to rounding what a call on all gives for them. s:bytes()
+---                          is what it keeps, s.tokens how many it saw; s:copy() goes on by itself
+---                          from where s is. Runs in eval, records no gradient; raises where a
+---                          layer sees tokens that come later, and what raises in s(x) leaves s as
+---                          it was. For layers whose caps say streaming
 ---   layer:save(path) -> path, layer:load(path) -> layer    .safetensors; load raises one error that lists
 ---                          every missing, extra and misshapen entry
 --- Parameters are tensors that require gradients; gradients land in t.grad by
 --- loss:backward(). A parameter's first value is drawn from a stream keyed by the option
 --- seed and its full name: adding a layer shifts no other layer's draws.
 --- Example: f = fv.nn.linear{inputs=8, outputs=4, seed=1}; y = f(x)
+---          s = model:stream(); logits = s(prompt); logits = s(ids)    -- ids (1, 1), the next
 
 local layer = require "fovea.layer"
 

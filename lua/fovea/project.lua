@@ -1,7 +1,7 @@
 -- How a layer makes the inputs of a rule from its tokens x (b, n, width).
 --
 -- project.kinds[kind](l, a, size, init, taps) adds to layer l what input a (an entry of rule.inputs)
--- needs, and returns f(x) -> the input, heads before tokens: (b, heads, n, ...), or
+-- needs, and returns f(l, x) -> the input, heads before tokens: (b, heads, n, ...), or
 -- (heads, ...) for what is the same for all tokens.  size has the letters of a.dims and
 -- heads, init is that of weights, taps those of a short convolution after it (0: none).  A
 -- rule's entry may name the kind of an input, project = { g = "logsigmoid" }; else its name tells.
@@ -38,23 +38,22 @@ local function split(y, heads, sizes)
 end
 project.split = split
 
---- A short convolution and its silu for input 'name'; nil where taps is 0.
+--- A short convolution and its silu for input 'name', unless taps is 0.
 function project.conv(l, name, width, taps)
-  if taps == 0 then return nil end
-  return layer.child(l, "conv_" .. name, "conv", { width = width, taps = taps, silu = true })
+  if taps > 0 then layer.child(l, "conv_" .. name, "conv", { width = width, taps = taps, silu = true }) end
 end
 
 --- A projection with activation 'act' and, where 'first' is given, a bias that begins there.
 local function projection(act, first)
   return function(l, a, size, init, taps)
     local sizes, n = rest(a, size)
-    local f = layer.child(l, a.name, "linear", { inputs = size.width, outputs = size.heads * n, bias = false,
-                                                 init = init })
+    layer.child(l, a.name, "linear", { inputs = size.width, outputs = size.heads * n, bias = false,
+                                       init = init })
     local b = first and layer.param(l, a.name .. "_bias", { size.heads * n }, first)
-    local conv = project.conv(l, a.name, size.heads * n, taps)
-    return function(x)
-      local y = f(x)
-      if conv then y = conv(y) end
+    project.conv(l, a.name, size.heads * n, taps)
+    return function(self, x)
+      local y = self[a.name](x)
+      if taps > 0 then y = self["conv_" .. a.name](y) end
       if b then y = y + b end
       return split(act and act(y) or y, size.heads, sizes)
     end
@@ -80,12 +79,12 @@ end
 --- g = -e^{A_log} softplus(x W' + dt_bias): a log gate, never above 0.
 function kinds.decay(l, a, size, init)
   local sizes, n = rest(a, size)
-  local f = layer.child(l, a.name, "linear", { inputs = size.width, outputs = size.heads * n, bias = false,
-                                               init = init })
+  layer.child(l, a.name, "linear", { inputs = size.width, outputs = size.heads * n, bias = false,
+                                     init = init })
   local A = layer.param(l, "A_log", { size.heads }, rates)
   local b = layer.param(l, "dt_bias", { size.heads * n }, steps)
-  return function(x)
-    local y = split((f(x) + b):softplus(), size.heads, sizes)
+  return function(self, x)
+    local y = split((self[a.name](x) + b):softplus(), size.heads, sizes)
     local rate = A:exp():unsqueeze(-1)
     return -(y * (#sizes > 0 and rate:unsqueeze(-1) or rate))
   end

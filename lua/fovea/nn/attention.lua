@@ -68,7 +68,11 @@ local function attention(l, mixer, opt, size)
     end
     local call = { causal = opt.causal or nil }
     for name, value in pairs(given or {}) do call[name] = value end
-    return (mixer(parts[1], parts[2], parts[3], call))
+    if not self.flow then return (mixer(parts[1], parts[2], parts[3], call)) end
+    call.state = self.flow.kept or {}
+    local o, _, kept = mixer(parts[1], parts[2], parts[3], call)
+    layer.keep(self, kept)
+    return o
   end
 end
 
@@ -96,13 +100,17 @@ local function recurrence(l, rule, opt, size)
   return function(self, x, given)
     local inputs = {}
     for i, a in ipairs(rule.inputs) do
-      local y = make[i](x)
+      local y = make[i](self, x)
       if query[a.name] or key[a.name] then y = self.turn(self.feature(y, query[a.name] and "q" or "k")) end
       inputs[a.name] = y
     end
     local call = { scale = scale }
     for name, value in pairs(given or {}) do call[name] = value end
-    return (rule(inputs, call))
+    if not self.flow then return (rule(inputs, call)) end
+    call.state = self.flow.kept
+    local o, kept = rule(inputs, call)
+    layer.keep(self, kept)
+    return o
   end
 end
 
@@ -116,6 +124,7 @@ return {
      .. "Delta rules take silu and unit keys and queries (feature). Rules' heads are RMS-normed. Rules\n"
      .. "are causal; a method without a causal form needs causal=false.\n"
      .. "layer(x, options) hands options such as key_length to the mixer.",
+  caps = "streaming",
   options = {
     { "width", "integer", nil, "size of a token", required = true, lo = 1 },
     { "heads", "integer", 1, "number of heads", lo = 1 },
@@ -148,6 +157,11 @@ return {
     local d = opt.head_width or opt.width // opt.heads
     local size = { width = opt.width, heads = opt.heads, d = d, e = d }
     for letter, n in pairs(opt.sizes or {}) do size[letter] = n end
+    if not opt.causal then
+      l.whole = "with causal=false tokens see those that come later"
+    elseif not (mixer.caps and mixer.caps.streaming) then
+      l.whole = ("the caps of '%s' do not say streaming"):format(mixer.name)
+    end
     local kernel = is_rule and rawget(mixer, "kernel")
     l.feature = project.features[opt.feature or project.feature(kernel and kernel.name, opt.conv)]
     l.mix = (is_rule and recurrence or attention)(l, mixer, opt, size)

@@ -10,6 +10,7 @@ return {
   doc = "A pre-norm block: x + mix(norm(x)), then x + mlp(norm(x)); x (b, n, width) -> the same.\n"
      .. "Layers inside: norm1, mix (fv.nn.attention with the options of that name), norm2, mlp.\n"
      .. "With a rule as mixer it is a recurrent block.",
+  caps = "streaming",
   options = {
     { "width", "integer", nil, "size of a token", required = true, lo = 1 },
     { "heads", "integer", 1, "number of heads", lo = 1 },

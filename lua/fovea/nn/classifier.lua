@@ -25,9 +25,10 @@ return {
     inside.outputs, inside.pool = nil, nil
     local body = layer.child(l, "body", "encoder", inside)      -- path and seed too: the names are ours
     l.embed, l.blocks = body.embed, rawget(body, "blocks")
+    l.whole = "it pools the whole sequence"
     layer.child(l, "head", "linear", { inputs = opt.width, outputs = opt.outputs })
     l.call = function(self, x, given)
-      local y = body(x, given)
+      local y = self.body(x, given)
       return self.head(opt.pool == "mean" and y:mean(-2) or y:slice(-2, y:size(-2), y:size(-2)):squeeze(-2))
     end
     return l

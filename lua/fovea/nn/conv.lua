@@ -8,6 +8,7 @@ return {
   doc = "Short causal convolution along the tokens, each channel by itself: x (..., n, width).\n"
      .. "y_t = sum_{j=0}^{taps-1} w_j o x_{t-j} (+ b), or silu of that, tokens before the first being 0.\n"
      .. "Parameters: weight (taps, width), bias (width). Recurrent mixers use 4 taps before silu.",
+  caps = "streaming",
   options = {
     { "width", "integer", nil, "channels", required = true, lo = 1 },
     { "taps", "integer", 4, "tokens each output sees", lo = 1, hi = 64 },
@@ -28,7 +29,13 @@ return {
     l.state = function() return (opt.taps - 1) * opt.width end
     l.call = function(self, x)
       layer.check(self, "x", x, opt.width, 2)
-      return fv.short_conv(x, self.weight, { bias = opt.bias and self.bias or nil, silu = opt.silu })
+      local flow, n, by = self.flow, x:size(-2), { bias = opt.bias and self.bias or nil, silu = opt.silu }
+      if not flow then return fv.short_conv(x, self.weight, by) end
+      local shape, taps = { x:shape() }, opt.taps
+      shape[#shape - 1] = taps - 1
+      local all = fv.cat({ flow.kept or fv.zeros(shape, { dtype = self.dtype }), x }, -2)
+      layer.keep(self, all:slice(-2, n + 1, n + taps - 1))
+      return fv.short_conv(all, self.weight, by):slice(-2, taps, n + taps - 1)
     end
     return l
   end

@@ -9,6 +9,7 @@ return {
      .. "The mask is a function of seed, path, step and x's shape alone: layer:train(step) sets\n"
      .. "the step and must have been called, so that a run that is resumed drops the same.",
   ref = "Srivastava et al. 2014",
+  caps = "streaming",
   options = { { "rate", "number", 0.1, "probability of 0", lo = 0, hi = 0.999 } },
   example = "drop = fv.nn.dropout{rate=0.1}; y = drop:train(1)(x)",
   build = function(opt)

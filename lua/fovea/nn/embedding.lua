@@ -6,6 +6,7 @@ return {
   name = "embedding",
   doc = "A vector for each id: ids i64 (...), 1 .. vocab -> (..., width).\n"
      .. "Parameter: weight (vocab, width). Ids outside that range raise.",
+  caps = "streaming",
   options = {
     { "vocab", "integer", nil, "number of ids", required = true, lo = 1 },
     { "width", "integer", nil, "size of a vector", required = true, lo = 1 },

@@ -11,6 +11,7 @@ return {
      .. "blocks.1 .., norm. Weights begin at std (0.02), projections back into the stream at\n"
      .. "std / sqrt(2 layers). attention is the mixer of every block, or a list of one for each;\n"
      .. "the other options are those of fv.nn.block.",
+  caps = "streaming",
   options = {
     { "vocab", "integer", nil, "number of ids; or give inputs", lo = 1 },
     { "inputs", "integer", nil, "size of a token of x; or give vocab", lo = 1 },

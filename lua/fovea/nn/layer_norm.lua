@@ -8,6 +8,7 @@ return {
   doc = "Rows of x (..., n, width) moved to mean 0 and scaled to variance 1, then scaled and moved.\n"
      .. "Parameters: weight (width), 1 at first, and bias (width), 0 at first.",
   ref = "Ba, Kiros & Hinton 2016, arXiv:1607.06450",
+  caps = "streaming",
   options = {
     { "width", "integer", nil, "size of a row", required = true, lo = 1 },
     { "eps", "number", 1e-5, "added to the variance", lo = 0 },

@@ -6,6 +6,7 @@ return {
   name = "linear",
   doc = "y = x W' + b: x (..., inputs) -> y (..., outputs).\n"
      .. "Parameters: weight (outputs, inputs), bias (outputs). Time 2 outputs inputs flops a row.",
+  caps = "streaming",
   options = {
     { "inputs", "integer", nil, "size of x's last dimension", required = true, lo = 1 },
     { "outputs", "integer", nil, "size of y's last dimension", required = true, lo = 1 },

@@ -8,6 +8,7 @@ return {
   doc = "A language model: ids i64 (b, n), 1 .. vocab -> logits (b, n, vocab), of the next id.\n"
      .. "Parameters: those of fv.nn.encoder under its names, and head.weight (vocab, width) unless\n"
      .. "tied: then the embedding is the head. Options beside these are fv.nn.encoder's.",
+  caps = "streaming",
   options = {
     { "vocab", "integer", nil, "number of ids", required = true, lo = 1 },
     { "tied", "boolean", true, "the head is the embedding" }
@@ -28,7 +29,7 @@ return {
                   { inputs = opt.width, outputs = opt.vocab, bias = false, init = opt.std })
     end
     l.call = function(self, ids, given)
-      local x = body(ids, given)
+      local x = self.body(ids, given)
       return opt.tied and x:matmul(self.embed.weight:t()) or self.head(x)
     end
     return l

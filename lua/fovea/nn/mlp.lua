@@ -7,6 +7,7 @@ return {
   name = "mlp",
   doc = "Two layers with a GELU between: x (..., n, width) -> the same.\n"
      .. "Layers inside: up (width -> hidden) and down (hidden -> width).",
+  caps = "streaming",
   options = {
     { "width", "integer", nil, "size of x's last dimension", required = true, lo = 1 },
     { "hidden", "integer", nil, "size between; 4 width unless given", lo = 1 },

@@ -8,6 +8,7 @@ return {
   doc = "Rows of x (..., n, width) divided by their root mean square, then scaled.\n"
      .. "Parameter: weight (width), 1 at first.",
   ref = "Zhang & Sennrich 2019, arXiv:1910.07467",
+  caps = "streaming",
   options = {
     { "width", "integer", nil, "size of a row", required = true, lo = 1 },
     { "eps", "number", 1e-6, "added to the mean of the squares", lo = 0 }

@@ -9,6 +9,7 @@ return {
      .. "turned by t base^{-2i/width}; q.k then depends on the distance of the tokens alone.\n"
      .. "rotary(x, offset) begins at token offset. No parameters.",
   ref = "Su et al. 2021, arXiv:2104.09864",
+  caps = "streaming",
   options = {
     { "width", "integer", nil, "size of a head; even", required = true, lo = 2 },
     { "base", "number", 10000, "of the angles", lo = 1 }
@@ -21,7 +22,7 @@ return {
     local l = layer.new(opt)
     l.call = function(self, x, offset)
       layer.check(self, "x", x, opt.width, 2)
-      return fv.rotary(x, { base = opt.base, offset = offset })
+      return fv.rotary(x, { base = opt.base, offset = offset or self.before })
     end
     return l
   end

@@ -8,6 +8,7 @@ return {
   doc = "A gated layer pair: y = down(silu(gate(x)) o up(x)), x (..., n, width) -> the same.\n"
      .. "Layers inside: gate and up (width -> hidden), down (hidden -> width).",
   ref = "Shazeer 2020, arXiv:2002.05202",
+  caps = "streaming",
   options = {
     { "width", "integer", nil, "size of x's last dimension", required = true, lo = 1 },
     { "hidden", "integer", nil, "size between; 8/3 width rounded to a multiple of 8 unless given", lo = 1 },
