@@ -37,6 +37,11 @@ tap.ok(select(2, sh(exe .. " -e 'error(\"no\", 0)'")) ~= 0, "an error is a faili
 local text = sh(exe .. " -e 'local function f() local x = nil; x.y = 1 end f()'")
 tap.ok(text:find "^fovea: %-e:1: attempt to index" and text:find "traceback",
        "an error shows where", "%s", text)
+text = sh(exe .. " " .. write("layer.lua", "local f = fv.nn.linear{inputs=3, outputs=2}\n\nf(fv.ones(2))"))
+tap.ok(text:find "^fovea: [^:\n]*layer.lua:3: linear: x: expected [^\n]*\n$", "what a layer refuses has the user's line",
+       "%s", text)
+text = sh(exe .. " -e 'error(\"mine\", 0)' 2>&1")
+tap.is(text, "fovea: mine\n", "a message that the user gave no place has none")
 text = sh(exe .. " " .. dir .. "/missing.lua")
 tap.ok(text:find "^fovea: cannot open", "a missing script is one clear error", "%s", text)
 text = sh(exe .. " run " .. dir)
@@ -64,7 +69,7 @@ for word, want in pairs { ["draws=1.5"] = "a whole number",
          "and what their declarations do not take", "%s", text)
 end
 text = sh(exe .. " run experiments/kernel_comparison --out=" .. write("taken", "mine"))
-tap.ok(text:find "^fovea: cannot write the results: mkdir: [^\n]*taken: [%w ]+\n$",
+tap.ok(text:find "^fovea: [^:\n]*run.lua:%d+: cannot write the results: mkdir: [^\n]*taken: [%w ]+\n$",
        "a folder that is a file", "%s", text)
 is(exe .. " run --help",
        "usage: fovea run experiment [--name=value ...]\n       fovea run experiment --help\n",

@@ -155,6 +155,46 @@ local text = p:read "a"
 p:close()
 tap.is(text, "false\tinterrupted!\n1\n", "Ctrl-C waits for what belongs together")
 
+-- ---- the line on a terminal ----
+
+do
+  local training, losses = require "fovea.training", {}
+  for i = 1, 50 do losses[i] = 1 / i end
+  local words = { "150/300", "loss 4.2027", "validation 3.6345", "97k tokens/s", "35 s left" }
+  local function drawn(columns) return training.drawn("train", 0.5, losses, words, columns) end
+  local fits, all = true, true
+  for columns = 68, 140 do
+    fits = fits and utf8.len(drawn(columns)) < columns
+    for _, w in ipairs(words) do all = all and drawn(columns):find(w, 1, true) end
+  end
+  tap.ok(fits and all, "a line is narrower than its terminal and says all there is to say")
+  tap.ok(drawn(80):find "█.*░" and drawn(80):find "\xe2\xa0", "with bar and curve on 80 columns", "%s",
+         drawn(80))
+  tap.ok(drawn(120):find(("█"):rep(8) .. ("░"):rep(8), 1, true), "half of the bar is full half-way", "%s",
+         drawn(120))
+  local live = require "fovea.live"
+  tap.is(table.concat({ live.time(35), live.time(1200), live.time(9000) }, ", "), "35 s, 20 min, 2.5 h",
+         "times are told in what people count in")
+end
+
+if os.execute "script -qec true /dev/null >/dev/null 2>&1 </dev/null" then
+  local f = assert(io.open(dir .. "/narrow.lua", "w"))
+  f:write [[
+    local w = fv.ones(1):requires_grad()
+    fv.train { model = { parameters = function() return { { name = "w", tensor = w } } end }, steps = 60,
+               data = { batch = function() return {} end }, eval_every = 0,
+               loss = function() local t = fv.clock() while fv.clock() - t < 0.02 do end return (w * w):sum() end }]]
+  f:close()
+  local pipe = io.popen(("script -qec 'stty cols 50; %s %s/narrow.lua' /dev/null </dev/null"):format(exe, dir))
+  local shown, lines, wide = pipe:read "a", 0, 0
+  pipe:close()
+  for line in shown:gmatch "\r([^\r\n\27]+)" do lines, wide = lines + 1, math.max(wide, utf8.len(line)) end
+  tap.ok(lines > 3 and wide > 30 and wide < 50 and not shown:find "\n.",
+         "in a terminal of 50 columns it is drawn over itself", "%d lines, %d wide", lines, wide)
+else
+  print "# no script(1) or no pseudo-terminals here: no line is drawn"
+end
+
 -- ---- what is refused ----
 
 local function refuses(pattern, name, change)

@@ -1465,10 +1465,12 @@ function fovea.inv(A) end
 ---@return string
 function fovea.isa(name) end
 
----fv.isatty(fd) -> boolean
----Whether file descriptor fd (1: standard output, 2: standard error) is a terminal.
+---fv.isatty(fd) -> boolean, columns
+---Whether file descriptor fd (1: standard output, 2: standard error) is a terminal, and its
+---width where that is known.
 ---@param fd any
 ---@return boolean
+---@return any
 function fovea.isatty(fd) end
 
 ---fv.isfinite(x, {out=}) -> tensor

@@ -3,6 +3,7 @@
 
 local core = require "fovea.core"
 local braille = require "fovea.braille"
+local live = require "fovea.live"
 local results = require "fovea.results"
 
 local training = {}
@@ -91,10 +92,24 @@ line.__index = line
 
 --- A line that is redrawn on a terminal; elsewhere one line each 'every' seconds.
 function training.line(label, steps, every, quiet)
-  local live = core.isatty(2)
-  return setmetatable({ label = label, steps = steps, live = live, quiet = quiet, start = core.clock(),
-                        every = live and 0.1 or every, next = core.clock() + (live and 0 or every),
-                        tokens = 0, wide = 0 }, line)
+  local terminal = live.columns() ~= nil
+  return setmetatable({ label = label, steps = steps, live = terminal, quiet = quiet, start = core.clock(),
+                        every = terminal and 0.1 or every, next = core.clock() + (terminal and 0 or every),
+                        tokens = 0, drawn = false }, line)
+end
+
+--- The label, a bar and the curve of the losses before 'words', in fewer than 'columns' where
+--- that can be: what is narrow loses the bar, then the curve.
+function training.drawn(label, part, losses, words, columns)
+  local gap = "  "
+  local function room() return columns - 2 - utf8.len(label .. gap .. table.concat(words, gap)) end
+  if room() < 13 then gap = " " end
+  local curve = math.min(12, room() >= 9 and room() - 5 or room())
+  local wide = math.min(16, room() - curve - 1)
+  local parts = { label }
+  if wide >= 4 then parts[2] = live.bar(part, wide) end
+  if curve >= 4 then parts[#parts + 1] = braille.curve(losses, curve, 1)[1] end
+  return table.concat(parts, " ") .. gap .. table.concat(words, gap)
 end
 
 --- After a step; count: tokens of its batch; first: the first step of this process.
@@ -103,33 +118,32 @@ function line:step(step, losses, count, first, validation)
   local now = core.clock()
   if self.quiet or (now < self.next and step < self.steps) then return end
   self.next = now + self.every
-  local spent, done = now - self.start, step - first + 1
-  local left, rate = spent / done * (self.steps - step), self.tokens / spent
-  local tail = ("%d/%d  loss %.4f%s  %s tokens/s  %.0f s left"):format(step, self.steps, losses[#losses],
-    validation and ("  validation %.4f"):format(validation) or "",
-    rate >= 1e4 and ("%.0fk"):format(rate / 1e3) or ("%.0f"):format(rate), left)
-  if not self.live then
-    io.stderr:write(self.label, " ", tail, "\n")
-    return
+  local spent = now - self.start
+  local rate = self.tokens / spent
+  local words = { ("%d/%d"):format(step, self.steps), ("loss %.4f"):format(losses[#losses]) }
+  if validation then words[#words + 1] = ("validation %.4f"):format(validation) end
+  words[#words + 1] = (rate >= 1e4 and "%.0fk" or "%.0f"):format(rate >= 1e4 and rate / 1e3 or rate)
+    .. " tokens/s"
+  words[#words + 1] = live.time(spent / (step - first + 1) * (self.steps - step)) .. " left"
+  if self.live then
+    local columns = live.columns() or 80
+    self.drawn = true
+    live.draw(training.drawn(self.label, step / self.steps, losses, words, columns), columns)
+  else
+    io.stderr:write(self.label, " ", table.concat(words, "  "), "\n")
   end
-  local full = step * 16 // self.steps
-  local drawn = ("%s %s%s %s  %s"):format(self.label, ("█"):rep(full), ("░"):rep(16 - full),
-                braille.curve(losses, 12, 1)[1], tail)
-  local wide = utf8.len(drawn)
-  io.stderr:write("\r", drawn, (" "):rep(math.max(0, self.wide - wide)))
-  self.wide = wide
 end
 
 --- A line of its own, whatever is being drawn.
 function line:say(message)
   if self.quiet then return end
-  if self.live and self.wide > 0 then io.stderr:write("\r", (" "):rep(self.wide), "\r") end
+  if self.drawn then live.clear() end
   io.stderr:write(self.label, ": ", message, "\n")
-  self.wide = 0
+  self.drawn = false
 end
 
 function line:finish()
-  if self.live and not self.quiet and self.wide > 0 then io.stderr:write("\r", (" "):rep(self.wide), "\r") end
+  if self.drawn then live.clear() end
   return core.clock() - self.start
 end
 

@@ -74,11 +74,23 @@ static bool nested (lua_State *L) {
   return false;
 }
 
-/* A message without a place in the code is meant for the user as it is, and
- * the main chunk's line is in the message: only functions need a traceback. */
+/* Puts the user's line before a message that Fovea's own Lua raised without a
+ * place. One that the user raised so, or where nothing of theirs runs, stays. */
+static void place (lua_State *L) {
+  lua_Debug ar;
+  if (!lua_getstack(L, 2, &ar) || !lua_getinfo(L, "S", &ar) || !ours(ar.source)) return;
+  for (int level = 3; lua_getstack(L, level, &ar); level++)
+    if (lua_getinfo(L, "Sl", &ar) && ar.currentline > 0 && !ours(ar.source)) {
+      lua_pushfstring(L, "%s:%d: %s", ar.short_src, ar.currentline, lua_tostring(L, -1));
+      return;
+    }
+}
+
+/* The main chunk's line is in the message: only functions need a traceback. */
 static int traceback (lua_State *L) {
   const char *text = luaL_tolstring(L, 1, NULL);
-  if (placed(text) && (ours(text) || nested(L))) luaL_traceback(L, L, text, 1);
+  if (!placed(text)) place(L);
+  else if (ours(text) || nested(L)) luaL_traceback(L, L, text, 1);
   return 1;
 }
 

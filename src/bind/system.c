@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define VERSION "0.1.0"
@@ -98,8 +99,12 @@ static int info (lua_State *L) {
 }
 
 static int terminal (lua_State *L) {
-  lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
-  return 1;
+  int fd = (int)luaL_checkinteger(L, 1);
+  struct winsize size;
+  lua_pushboolean(L, isatty(fd));
+  if (ioctl(fd, TIOCGWINSZ, &size) || size.ws_col == 0) return 1;
+  lua_pushinteger(L, size.ws_col);
+  return 2;
 }
 
 static int uninterrupted (lua_State *L) {
@@ -132,8 +137,9 @@ static int peak (lua_State *L) {
 }
 
 static const fov_Method functions[] = {
-  { "isatty", terminal, "fv.isatty(fd) -> boolean",
-    "Whether file descriptor fd (1: standard output, 2: standard error) is a terminal.", "none" },
+  { "isatty", terminal, "fv.isatty(fd) -> boolean, columns",
+    "Whether file descriptor fd (1: standard output, 2: standard error) is a terminal, and its\n"
+    "width where that is known.", "none" },
   { "clock", now, "fv.clock() -> number", "Seconds on a monotonic clock; differences are times.",
     "none" },
   { "threads", threads, "fv.threads(n?) -> integer",
