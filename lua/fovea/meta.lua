@@ -1308,7 +1308,8 @@ function fovea.dot(x, y) end
 
 ---fv.eigh(A) -> w, V
 ---A V = V diag(w) for symmetric A (..., n, n): w (..., n) rises, V (..., n, n), V'V = 1.
----Only the lower triangle is read. Cost: about 9 n^3 flops.
+---Only the lower triangle is read. Cost: about 9 n^3 flops. Gradients: of w always; of V
+---where all w differ. NaN where two are equal, large where they are close.
 ---Leading dimensions are batch, in parallel; computed in f64, rounded once.
 ---A matrix with a NaN or an infinity gives NaN.
 ---@param A any
@@ -1793,6 +1794,7 @@ function fovea.prod(x, ...) end
 ---A = Q R: (..., m, n) -> Q (..., m, r), R (..., r, n), r = min(m, n).
 ---Q'Q = 1; R is upper triangular with diagonal >= 0, so that the factors of a matrix of
 ---full rank are unique and Q of a Gaussian matrix is uniform. Cost: O(m n r).
+---Gradients: for full rank, of the first r columns where A is wide.
 ---Leading dimensions are batch, in parallel; computed in f64, rounded once.
 ---A matrix with a NaN or an infinity gives NaN.
 ---@param A any
@@ -1979,7 +1981,8 @@ function fovea.sum(x, ...) end
 ---fv.svd(A) -> U, s, Vt
 ---A = U diag(s) Vt: (..., m, n) -> U (..., m, r), s (..., r), Vt (..., r, n).
 ---r = min(m, n); s falls and is >= 0. Raises when the iteration does not converge.
----Cost: O(m n r).
+---Cost: O(m n r). Gradients: of s always; of U and Vt where all s differ, and are above 0
+---unless A is square. NaN where two are equal, large where they are close.
 ---Leading dimensions are batch, in parallel; computed in f64, rounded once.
 ---A matrix with a NaN or an infinity gives NaN.
 ---@param A any
@@ -2081,7 +2084,8 @@ function fovea.var(x, ...) end
 ---fv.where(mask, a, b) -> tensor
 ---a where mask (u8) is not 0, else b; all three broadcast.
 ---a and b are tensors or numbers; dtypes promote as in arithmetic, equal ones stay.
----Gradients go to the side that was taken.
+---Gradients go to the side that was taken; what is left out gets 0 times its slope, which is
+---NaN where that is infinite: mask its argument too.
 ---@param mask any
 ---@param a any
 ---@param b any

@@ -300,7 +300,8 @@ static const fov_Method functions[] = {
   { "where", where, "fv.where(mask, a, b) -> tensor",
     "a where mask (u8) is not 0, else b; all three broadcast.\n"
     "a and b are tensors or numbers; dtypes promote as in arithmetic, equal ones stay.\n"
-    "Gradients go to the side that was taken.", "" },
+    "Gradients go to the side that was taken; what is left out gets 0 times its slope, which is\n"
+    "NaN where that is infinite: mask its argument too.", "" },
   { NULL, NULL, NULL, NULL, NULL }
 };
 

@@ -178,14 +178,17 @@ static const fov_Method functions[] = {
   { "qr", qr, "fv.qr(A) -> Q, R",
     "A = Q R: (..., m, n) -> Q (..., m, r), R (..., r, n), r = min(m, n).\n"
     "Q'Q = 1; R is upper triangular with diagonal >= 0, so that the factors of a matrix of\n"
-    "full rank are unique and Q of a Gaussian matrix is uniform. Cost: O(m n r)." BATCH, "" },
+    "full rank are unique and Q of a Gaussian matrix is uniform. Cost: O(m n r).\n"
+    "Gradients: for full rank, of the first r columns where A is wide." BATCH, "" },
   { "svd", svd, "fv.svd(A) -> U, s, Vt",
     "A = U diag(s) Vt: (..., m, n) -> U (..., m, r), s (..., r), Vt (..., r, n).\n"
     "r = min(m, n); s falls and is >= 0. Raises when the iteration does not converge.\n"
-    "Cost: O(m n r)." BATCH, "" },
+    "Cost: O(m n r). Gradients: of s always; of U and Vt where all s differ, and are above 0\n"
+    "unless A is square. NaN where two are equal, large where they are close." BATCH, "" },
   { "eigh", eigh, "fv.eigh(A) -> w, V",
     "A V = V diag(w) for symmetric A (..., n, n): w (..., n) rises, V (..., n, n), V'V = 1.\n"
-    "Only the lower triangle is read. Cost: about 9 n^3 flops." BATCH, "" },
+    "Only the lower triangle is read. Cost: about 9 n^3 flops. Gradients: of w always; of V\n"
+    "where all w differ. NaN where two are equal, large where they are close." BATCH, "" },
   { "cholesky", cholesky, "fv.cholesky(A) -> L",
     "A = L L' for symmetric positive definite A (..., n, n); L lower triangular.\n"
     "Only the lower triangle is read. Raises, naming the leading minor that is not\n"

@@ -53,7 +53,7 @@ of_x("erf", function(dy, x) return dy * ((-x * x):exp() * (2 / math.sqrt(math.pi
 of_x("erfc", function(dy, x) return dy * ((-x * x):exp() * (-2 / math.sqrt(math.pi))) end)
 of_y("sigmoid", function(dy, y) return dy * (y * (1 - y)) end)
 of_x("logsigmoid", function(dy, x) return dy * (-x):sigmoid() end)
-of_y("relu", function(dy, y) return core.where(y:gt(0), dy, 0) end)
+of_y("relu", function(dy, y) return core.where(y:le(0), 0, dy) end)
 of_x("gelu", function(dy, x)
   return dy * ((x * -math.sqrt(0.5)):erfc() * 0.5 + x * (x * x * -0.5):exp() * (1 / math.sqrt(2 * math.pi)))
 end)
@@ -106,11 +106,16 @@ local function flat(dz) return dz * 0 end
 binary("div", function(dz, _, y) return dz / y end, function(dz, _, y, z) return -dz * z / y end)
 binary("mod", straight, function(dz, x, y) return -dz * (x // y) end)
 binary("floordiv", flat, flat)
-binary("atan2", function(dz, x, y) return dz * y / (x * x + y * y) end,
-                function(dz, x, y) return -dz * x / (x * x + y * y) end)
+--- w / (x^2 + y^2), 0 at the origin.
+local function turn(w, x, y)
+  local square = x * x + y * y
+  return core.where(square:eq(0), 0, w / square)
+end
+binary("atan2", function(dz, x, y) return dz * turn(y, x, y) end,
+                function(dz, x, y) return -dz * turn(x, x, y) end)
 
---- dz where a holds, half of it at ties.
-local function larger(dz, a, b) return core.where(a:gt(b), dz, core.where(a:eq(b), dz * 0.5, 0)) end
+--- dz where a is larger, half of it at ties; NaN in either takes it.
+local function larger(dz, a, b) return core.where(a:lt(b), 0, core.where(a:eq(b), dz * 0.5, dz)) end
 local function tensor_like(x, z) return is_tensor(x) and x or core.full({}, x, { dtype = z:dtype() }) end
 local function extreme(name, pick)
   binary(name, function(dz, x, y) return pick(dz, tensor_like(x, dz), tensor_like(y, dz)) end,
@@ -119,13 +124,14 @@ end
 extreme("maximum", larger)
 extreme("minimum", function(dz, a, b) return larger(dz, b, a) end)
 
---- x^p: the slope p x^(p-1) is 0 for p = 0, also at x = 0, and log x counts as 0 there.
+--- x^p: the slope p x^(p-1) is 0 for p = 0, also at x = 0, where log x counts as 0 for p >= 0.
 binary("pow", function(dz, x, p)
   if not is_tensor(p) then return p == 0 and dz * 0 or p == 2 and dz * (2 * x) or dz * (p * x ^ (p - 1)) end
   return dz * core.where(p:eq(0), 0, p * x ^ (p - 1))
-end, function(dz, x, _, z)
-  if not is_tensor(x) then return x == 0 and dz * 0 or dz * (z * math.log(x)) end
-  return dz * (z * core.where(x:eq(0), 0, core.where(x:eq(0), 1, x):log()))
+end, function(dz, x, p, z)
+  if not is_tensor(x) and x ~= 0 then return dz * (z * math.log(x)) end
+  local none = core.logical_and(is_tensor(x) and x:eq(0) or 1, p:ge(0))
+  return dz * (z * core.where(none, 0, core.where(none, 1, x):log()))
 end)
 
 rules.clamp = function(f, x, lo, hi, opt)

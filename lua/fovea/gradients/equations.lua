@@ -40,13 +40,33 @@ rules.inv = function(f, A)
 end
 
 local function scalar(x) return x:unsqueeze(-1):unsqueeze(-1) end
+
+--- The slope of det A where A = U diag(s) V' is singular: det(U) det(V') U diag(p) V' with p_i
+--- the product of all s but s_i.
+local function cofactors(A)
+  local U, s, Vt = core.svd(A)
+  local n = s:size(-1)
+  local p = core.where(core.eye(n, { dtype = "u8" }), 1, s:unsqueeze(-2)):prod(-1)
+  return (U * p:unsqueeze(-2)):matmul(Vt) * scalar(core.det(U) * core.det(Vt))
+end
+
 rules.det = function(f, A)
   local d = raw(f, A)
-  return record(d, function(dd) return T(core.inv(A)) * scalar(dd * d) end, A)
+  return record(d, function(dd)
+    if d:eq(0):any():item() == 0 then return T(core.inv(A)) * scalar(dd * d) end
+    local C = tape.with(false, cofactors, A)
+    if tape.recording() then
+      C = record(C, function() error("det: its gradient at a singular matrix has none of its own", 0) end, A)
+    end
+    return C * scalar(dd)
+  end, A)
 end
 rules.logdet = function(f, A)
   local sign, logabs = raw(f, A)
-  return sign, record(logabs, function(dl) return T(core.inv(A)) * scalar(dl) end, A)
+  return sign, record(logabs, function(dl)
+    if sign:eq(0):any():item() == 1 then error("logdet: a singular matrix has no gradient", 0) end
+    return T(core.inv(A)) * scalar(dl)
+  end, A)
 end
 
 --- Z = A+:  dA = -Z' dZ Z' + (1 - A Z) dZ' Z Z' + Z' Z dZ' (1 - Z A)

@@ -47,22 +47,23 @@ end
 
 --- With F = 1/(s_j^2 - s_i^2):  dA = U (sym(F U'dU) S + S sym(F V'dV) + diag(ds)) V'
 ---   + (1 - U U') dU S^-1 V' + U S^-1 dV' (1 - V V'),  sym(X) = X + X'.
+--- Where U or V is square its last term is 0.
 rules.svd = function(f, A)
   local U, s, Vt = raw(f, A)
   return record_list({ U, s, Vt }, function(d)
     local row, col = s:unsqueeze(-2), s:unsqueeze(-1)
+    local m, n = U:size(-2), Vt:size(-1)
     local F, inner, dA = gaps(s * s), 0, nil
     if d[2] then inner = d[2]:unsqueeze(-2) * core.eye(s:size(-1), like(s)) end
     if d[1] then
       local J = F * T(U):matmul(d[1])
       inner = (J + T(J)) * row + inner
-      dA = ((d[1] - U:matmul(T(U):matmul(d[1]))) / row):matmul(Vt)
+      if m > n then dA = ((d[1] - U:matmul(T(U):matmul(d[1]))) / row):matmul(Vt) end
     end
     if d[3] then
       local K = F * Vt:matmul(T(d[3]))
       inner = col * (K + T(K)) + inner
-      local rest = U:matmul((d[3] - d[3]:matmul(T(Vt)):matmul(Vt)) / col)
-      dA = dA and dA + rest or rest
+      if n > m then dA = U:matmul((d[3] - d[3]:matmul(T(Vt)):matmul(Vt)) / col) end
     end
     inner = U:matmul(inner):matmul(Vt)
     return dA and dA + inner or inner

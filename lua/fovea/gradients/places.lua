@@ -80,12 +80,13 @@ end
 rules.tile = function(f, x, ...)
   local y, shape, dtype = raw(f, x, ...), shape_of(x), method.dtype(x)
   return record(y, function(dy)
+    if dy:numel() == 0 then return zeros(shape, dtype) end
     local wide = shape_of(dy)
     for k, total in ipairs(shape_of(dy)) do
       local n, pre = shape[k - #wide + #shape] or 1, 1
       for j = 1, k - 1 do pre = pre * wide[j] end
       wide[k] = n
-      if n ~= total and n > 0 then dy = dy:reshape(pre, total // n, -1):sum(2):reshape(wide) end
+      if n ~= total then dy = dy:reshape(pre, total // n, -1):sum(2):reshape(wide) end
     end
     return dy:reshape(shape):to(dtype)
   end, x)

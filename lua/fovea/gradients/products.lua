@@ -92,6 +92,21 @@ local function letters(spec, xs)
   return ins, right, table.move(free, most + 1, #free, 1, {})
 end
 
+--- An order of the terms from the first on in which each shares as many letters as it can
+--- with those before: no product of two is larger than need be.
+local function chain(terms, args)
+  for i = 2, #terms - 1 do
+    local done, best, most = table.concat(terms, "", 1, i - 1), i, -1
+    for j = i, #terms do
+      local n = 0
+      for c in terms[j]:gmatch "." do if done:find(c, 1, true) then n = n + 1 end end
+      if n > most then best, most = j, n end
+    end
+    table.insert(terms, i, table.remove(terms, best))
+    table.insert(args, i, table.remove(args, best))
+  end
+end
+
 --- The gradient of operand i is the sum over all letters it does not have of dy and the
 --- other operands. A letter it has twice (a diagonal) meets an identity; one that nobody
 --- else has (it was summed) meets ones; sizes of 1 that were broadcast are widened first.
@@ -121,6 +136,7 @@ rules.einsum = function(f, spec, ...)
         for j, x in ipairs(xs) do
           if j ~= i then terms[#terms + 1], args[#args + 1] = ins[j], wide(x, ins[j]) end
         end
+        chain(terms, args)
         local known, spare = table.concat(terms), 0
         for c in ins[i]:gmatch "." do
           if have[c] then

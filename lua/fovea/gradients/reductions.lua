@@ -48,27 +48,46 @@ local function centred(x, r)
   return (x - again(method.mean, x, r)) * (1 / (r.count - (r.opt.correction or 1)))
 end
 reduction("var", function(dy, x, _, r) return dy * 2 * centred(x, r) end)
-reduction("std", function(dy, x, y, r) return dy * centred(x, r) / y end)
-reduction("logsumexp", function(dy, x, y) return dy * core.where(y:gt(-math.huge), (x - y):exp(), 0) end)
+--- x / y, and 0 with all its slopes where y is 0, as those of |x| are at 0.
+local function over(x, y)
+  local zero = y:eq(0)
+  return core.where(zero, 0, x / core.where(zero, 1, y))
+end
+reduction("std", function(dy, x, y, r) return dy * over(centred(x, r), y) end)
+reduction("logsumexp", function(dy, x, y) return dy * core.where(y:eq(-math.huge), 0, (x - y):exp()) end)
 
---- Elements equal to the extreme share its gradient.
-local function share(dy, hit, r)
+--- Elements equal to the extreme y share its gradient; if it is NaN, those that are NaN.
+local function share(dy, x, y, r)
+  local hit = x:eq(y)
+  if y:isnan():any():item() == 1 then hit = core.logical_or(hit, x:isnan()) end
   return core.where(hit, dy / again(method.sum, hit, r):to(dy:dtype()), 0)
 end
-for _, name in ipairs { "max", "min" } do
-  reduction(name, function(dy, x, y, r) return share(dy, x:eq(y), r) end)
-end
+reduction("max", share)
+reduction("min", share)
 
 reduction("norm", function(dy, x, y, r)
   local p = r.opt.p or 2
   if p == 1 then return dy * x:sign() end
-  if p == 2 then return core.where(y:gt(0), dy * x / y, 0) end
-  return share(dy, x:abs():eq(y), r) * x:sign()
+  if p == 2 then return dy * over(x, y) end
+  return share(dy, x:abs(), y, r) * x:sign()
 end)
 
---- The product of the others: with one zero it is that zero's alone, with more it is 0.
+--- The product of all but each: n^2 factors for n elements.
+local function products(x, r)
+  local order, back = {}, {}                      -- the dimensions of the product come last
+  for d, n in ipairs(r.kept) do if n == r.full[d] then order[#order + 1] = d end end
+  for d, n in ipairs(r.kept) do if n ~= r.full[d] then order[#order + 1] = d end end
+  for i, d in ipairs(order) do back[d] = i end
+  local y, n = x:permute(table.unpack(order)), r.count
+  return core.where(core.eye(n, { dtype = "u8" }), 1, y:reshape(-1, 1, n)):prod(-1)
+             :reshape(shape_of(y)):permute(table.unpack(back))
+end
+
+--- The product of the others: with one zero it is that zero's alone, with more it is 0. In
+--- that form it has no slope at a zero.
 reduction("prod", function(dy, x, _, r)
   local zero = x:eq(0)
+  if tape.recording() and zero:any():item() == 1 then return dy * products(x, r) end
   local others = core.where(zero, 1, x)
   local p, n = again(method.prod, others, r), again(method.sum, zero, r)
   return dy * core.where(n:eq(0), p / others, core.where(core.logical_and(zero, n:eq(1)), p, 0))
