@@ -211,6 +211,88 @@ refuses("option 'loss': expected it to return a scalar tensor, got integer", "a 
         { loss = function() return 1 end })
 refuses("expected it to return a scalar tensor, got a tensor of 2", "a loss that is no scalar",
         { loss = function(mo) return fv.cat { mo.w, mo.w } end })
+refuses("expected it to return what comes from parameters that", "a loss that leads to no parameter",
+        { loss = function() return fv.ones(1) end })
+refuses("option 'checkpoint': /nowhere/a.safetensors: No such file", "a checkpoint that cannot be written, at once",
+        { checkpoint = "/nowhere/a.safetensors" })
+refuses("option 'keep_best': /nowhere/a.safetensors: No such file", "and best parameters that cannot",
+        { keep_best = "/nowhere/a.safetensors", eval_every = 1 })
+refuses("'keep_best' needs evaluations, and eval_every is 0", "the best without evaluations",
+        { keep_best = dir .. "/best.safetensors" })
+refuses("'patience' needs evaluations", "patience without evaluations", { patience = 1 })
+refuses("option 'optimizer': expected a name or an fv.optim, got integer", "no optimiser", { optimizer = 3 })
+refuses("option 'optimizer': it changes no parameter of this model", "an optimiser of another model",
+        { optimizer = fv.optim("sgd", point(2):parameters()) })
+do
+  local model = point(1)
+  local own = { model = model, optimizer = fv.optim("sgd", model:parameters()) }
+  for key, v in pairs { lr = 0.1, optimizer_options = {} } do
+    local given = { [key] = v }
+    for k, x in pairs(own) do given[k] = x end
+    refuses(("option '%s' is for an optimiser given by name"):format(key), key .. " beside an fv.optim", given)
+  end
+end
+refuses("option 'warmup' is for a schedule given by name", "a warm-up of a function",
+        { warmup = 2, schedule = function() return 1 end })
+refuses("option 'schedule': expected it to return a rate from 0 for step 1, got x", "a rate that is no number",
+        { schedule = function() return "x" end })
+refuses("^[^\n]*train: schedule: nothing is named 'cosin'", "a schedule nobody has", { schedule = "cosin" })
+do
+  local text = fv.data "text"
+  local function late(pattern, name, change)
+    change.data, change.eval_every, change.steps = change.data or text, 1000, 1000
+    change.loss = change.loss or function() error("a step was taken", 0) end
+    refuses(pattern, name, change)
+  end
+  late("train: text: unknown option 'lenght'", "a batch the data do not have", { batch = { lenght = 8 } })
+  late("a batch to evaluate: text: split: expected", "a split nobody has, before the first step",
+       { eval_split = "valid" })
+  late("a batch to evaluate: text: option 'length': expected at most %d+ in the validation split",
+       "an evaluation that would not fit, before the first step", { eval_batch = { length = 100000 } })
+  late("expected its batch%(...%) to return a table, got nil", "a batch that is nothing",
+       { data = { batch = function() end } })
+end
+tap.raises("option 'loss': unless given it takes 'ids' and 'labels' of a batch, which has 'x', 'y'; give one",
+           "the default loss on other data says what to give", fv.train,
+           { model = point(1), data = { batch = function() return { x = 1, y = 2 } end }, steps = 1, quiet = true,
+             eval_every = 0 })
+do
+  local one = fv.train { model = point(1), data = constant, loss = squared, steps = 3, quiet = true, lr = 0.5,
+                         optimizer = "sgd", eval_every = 0, warmup = 2 }
+  local two = fv.train { model = point(1), data = constant, loss = squared, steps = 3, quiet = true, lr = 0.5,
+                         optimizer = "sgd", eval_every = 0, schedule = function(s) return s == 1 and 0.25 or 0.5 end }
+  tap.is(table.concat(one.history.loss, " "), table.concat(two.history.loss, " "),
+         "a warm-up without a schedule is that of a constant rate")
+  tap.raises("plot: expected a path that ends in .png or .svg, got nil", "a plot needs a path", one.plot, one)
+  tap.raises("save: expected a path of a CSV file, got nil", "curves too", one.save, one)
+end
+
+-- ---- evaluation by itself ----
+
+do
+  local text, m = fv.data "text", fv.model { vocab = 256, layers = 1, width = 8, dropout = 0.5 }
+  local batch, sum = { batch = 2, length = 16 }, 0
+  for i = 1, 3 do
+    local b = text:batch("test", i, batch)
+    sum = sum + fv.nn.cross_entropy(m(b.ids), b.labels):item()
+  end
+  m:train(1)
+  local e = fv.evaluate { model = m, data = text, split = "test", batches = 3, batch = batch,
+                          metrics = function(_, b) return { ids = b.ids:numel(), half = fv.full({ 1 }, 0.5) } end }
+  tap.close(e.loss, sum / 3, 1e-12, "an evaluation is the mean loss of its batches, without dropout")
+  tap.is(("%g %g"):format(e.ids, e.half), "32 0.5", "and of metrics, numbers or tensors of one")
+  local function evaluate(metrics)
+    return fv.evaluate { model = m, data = text, batches = 1, batch = batch, metrics = metrics }
+  end
+  tap.raises("expected it to return { name = number }, got integer", "metrics that are none", evaluate,
+             function() return 3 end)
+  tap.raises("metric 'a': expected a number, got string", "a metric that is no number", evaluate,
+             function() return { a = "x" } end)
+  tap.raises("'loss' is a name of fv.train's", "a metric with a name that is taken", evaluate,
+             function() return { loss = 1 } end)
+  tap.raises("evaluate: option 'data': expected an fv.data", "no data", fv.evaluate, { model = m, data = 3 })
+end
+
 local file = dir .. "/point.safetensors"
 fv.train { model = point(1), data = constant, loss = squared, steps = 2, quiet = true, checkpoint = file }
 refuses("belongs to another run", "a checkpoint of another rate", { checkpoint = file, lr = 0.5 })

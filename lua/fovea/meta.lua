@@ -2558,6 +2558,18 @@ fovea.data = {}
 ---@return any
 function fovea.delta_rule(q, k, v, beta, options) end
 
+---fv.evaluate{model=, data=, ...} -> { loss = mean, ... }
+---a model's loss on batches it does not learn from.
+---model and data are as for fv.train. Options, beside those two:
+---  split      of the data; "validation" unless given
+---  batches    how many, from the first (8), and batch, what data:batch is given
+---  loss       function(model, batch) -> scalar; the mean cross entropy of model(batch.ids) with
+---             batch.labels unless given
+---  metrics    function(model, batch) -> { name = number }; their means are in the result too
+---Nothing is recorded, and the model is left in eval mode. The same batches are taken each time.
+---Example: fv.evaluate{model=m, data=d, split="test", batch={batch=8, length=64}}.loss
+function fovea.evaluate() end
+
 ---fv.gated_delta_rule(q, k, v, beta, g, {state=, scale=, form=}) -> o, state, info
 ---the gated delta rule.
 ---S_t = e^{g_t} S_{t-1} + beta_t k_t (v_t - e^{g_t} S_{t-1}'k_t)',  o_t = S_t'q_t
@@ -2981,10 +2993,12 @@ fovea.theory = {}
 ---  steps           how many; required
 ---  batch           what data:batch is given: {batch=16, length=128}
 ---  optimizer       a name with optimizer_options (table), or an fv.optim; default "adamw"
----  lr, schedule    rate (1e-3); fv.schedule's name with warmup (steps), or function(step) -> lr
+---  lr, schedule    rate (1e-3); fv.schedule's name ("constant") with warmup (steps), or
+---                  function(step) -> lr
 ---  clip            largest norm of all gradients (1; 0: no limit)
 ---  eval_every      steps between evaluations (100; 0: none) on the first eval_batches (8)
----                  batches of eval_split ("validation"), each with eval_batch (batch)
+---                  batches of eval_split ("validation"), each with eval_batch (batch), as
+---                  fv.evaluate does
 ---  metrics         function(model, batch) -> { name = number }, averaged in each evaluation
 ---  patience        stops after so many evaluations without a lower loss (0: never)
 ---  checkpoint      path (.safetensors): parameters, optimiser, step and curves, written whole
@@ -2994,6 +3008,7 @@ fovea.theory = {}
 ---  nan             a loss or gradient that is not finite: "raise", or "stop" with a result.
 ---                  The step is repeated and the first operator that returned it is named
 ---  label, quiet, every   name, silence, and seconds (10) between lines where there is no terminal
+---Batches that do not fit and files that cannot be written are told before the first step.
 ---Ctrl-C ends the run after the last whole step, with its checkpoint. The result has status
 ---("done", "early stop", "interrupted", "diverged"), step, history.loss and .norm (a number
 ---for each step), evals (list of { step =, loss =, ... }), best and final (two of these),

@@ -176,7 +176,8 @@ function options.read(spec, given, who, level)
         error(("%s: option '%s': expected %s, got %s"):format(who, o.name, expected(o), shown(v)), level)
       end
     elseif o.required then
-      error(("%s: option '%s' is required (%s)"):format(who, o.name, expected(o)), level)
+      error(("%s: option '%s' is required (%s)"):format(who, o.name, o.type == "any" and o.doc or expected(o)),
+            level)
     else
       values[o.name] = o.default
     end

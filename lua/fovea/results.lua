@@ -35,6 +35,15 @@ function results.write(path, text)
   end)
 end
 
+--- Whether a file of that name can be written: true, or false and why not.
+function results.writable(path)
+  local f, err = io.open(path .. ".probe", "wb")
+  if not f then return false, (err:gsub("%.probe", "", 1)) end
+  f:close()
+  os.remove(path .. ".probe")
+  return true
+end
+
 --- Makes the folder and sees that it takes files, so that nothing computed is lost.
 function results.folder(path)
   told(core.mkdir, path)

@@ -7,10 +7,12 @@
 ---   steps           how many; required
 ---   batch           what data:batch is given: {batch=16, length=128}
 ---   optimizer       a name with optimizer_options (table), or an fv.optim; default "adamw"
----   lr, schedule    rate (1e-3); fv.schedule's name with warmup (steps), or function(step) -> lr
+---   lr, schedule    rate (1e-3); fv.schedule's name ("constant") with warmup (steps), or
+---                   function(step) -> lr
 ---   clip            largest norm of all gradients (1; 0: no limit)
 ---   eval_every      steps between evaluations (100; 0: none) on the first eval_batches (8)
----                   batches of eval_split ("validation"), each with eval_batch (batch)
+---                   batches of eval_split ("validation"), each with eval_batch (batch), as
+---                   fv.evaluate does
 ---   metrics         function(model, batch) -> { name = number }, averaged in each evaluation
 ---   patience        stops after so many evaluations without a lower loss (0: never)
 ---   checkpoint      path (.safetensors): parameters, optimiser, step and curves, written whole
@@ -20,6 +22,7 @@
 ---   nan             a loss or gradient that is not finite: "raise", or "stop" with a result.
 ---                   The step is repeated and the first operator that returned it is named
 ---   label, quiet, every   name, silence, and seconds (10) between lines where there is no terminal
+--- Batches that do not fit and files that cannot be written are told before the first step.
 --- Ctrl-C ends the run after the last whole step, with its checkpoint. The result has status
 --- ("done", "early stop", "interrupted", "diverged"), step, history.loss and .norm (a number
 --- for each step), evals (list of { step =, loss =, ... }), best and final (two of these),
@@ -28,8 +31,10 @@
 ---          r = fv.train{model=m, data=d, steps=300, batch={batch=8, length=64}, lr=3e-3}
 
 local fv = require "fovea"
+local core = require "fovea.core"
 local finite = require "fovea.finite"
 local options = require "fovea.options"
+local preflight = require "fovea.preflight"
 local resume = require "fovea.resume"
 local training = require "fovea.training"
 
@@ -41,7 +46,7 @@ local spec = options.declare({
   { "batch", "table", nil, "options of data:batch" },
   { "optimizer", "any", "adamw", "name or fv.optim" },
   { "optimizer_options", "table", nil, "options of a named optimiser" },
-  { "lr", "number", 1e-3, "rate", lo = 0 },
+  { "lr", "number", nil, "rate; 1e-3 unless given", lo = 0 },
   { "schedule", "string|function|table", nil, "name, or function(step) -> lr" },
   { "warmup", "integer", 0, "steps of a named schedule's rise", lo = 0 },
   { "clip", "number", 1, "largest norm of the gradients; 0: no limit", lo = 0 },
@@ -61,46 +66,38 @@ local spec = options.declare({
   { "every", "number", 10, "seconds between lines without a terminal", lo = 0 }
 }, "train", 1)
 
-local function cross_entropy(model, batch) return fv.nn.cross_entropy(model(batch.ids), batch.labels) end
-
 --- The first line of what prints itself as such, or its type.
 local function named(x)
   local t = type(x) ~= "function" and tostring(x):match "[^\n]*" or "function"
   return (t:gsub("0x%x+", "?"))
 end
 
+--- f(...), whose errors are about options of the user's.
+local function made(f, ...)
+  local good, x = pcall(f, ...)
+  if not good then error("train: " .. tostring(x):gsub("^%S*train%.lua:%d+: ", ""), 5) end
+  return x
+end
+
 --- Fills in what options leave open; what a user might get wrong is refused here.
 local function prepare(given)
   local opt = options.read(spec, given, "train", 4)
-  local function has(x, method)
-    local good, f = pcall(function() return x[method] end)
-    return good and f ~= nil
-  end
-  if not has(opt.model, "parameters") then
-    error(("train: option 'model': expected a layer, or a table with parameters(), got %s"):format(
-          options.type(opt.model)), 4)
-  elseif not has(opt.data, "batch") then
-    error(("train: option 'data': expected an fv.data, or a table with batch(split, step, options), got %s")
-          :format(options.type(opt.data)), 4)
-  end
-  for _, key in ipairs { "checkpoint", "keep_best" } do
-    if opt[key] ~= "" and not opt[key]:find "%.safetensors$" then
-      error(("train: option '%s': expected a path that ends in .safetensors, got '%s'"):format(key,
-            opt[key]), 4)
-    end
-  end
-  opt.loss, opt.eval_batch = opt.loss or cross_entropy, opt.eval_batch or opt.batch
+  training.check(opt, "train", 4)
   opt.parameters = opt.model:parameters()
+  preflight(opt)
+  opt.loss, opt.eval_batch = opt.loss or training.cross_entropy, opt.eval_batch or opt.batch
+  opt.lr = opt.lr or 1e-3
+  if opt.warmup > 0 then opt.schedule = opt.schedule or "constant" end
   if type(opt.optimizer) == "string" then
     local o = { lr = opt.lr }
     for key, v in pairs(opt.optimizer_options or {}) do o[key] = v end
-    opt.optimizer = fv.optim(opt.optimizer, opt.parameters, o)
+    opt.optimizer = made(fv.optim, opt.optimizer, opt.parameters, o)
   end
   local rate = "constant"
   if type(opt.schedule) == "string" then
     rate = ("%s(%d of %d)"):format(opt.schedule, opt.warmup, opt.steps)
-    opt.schedule = fv.schedule(opt.schedule, { lr = opt.lr, warmup = opt.warmup,
-                                               steps = opt.schedule ~= "constant" and opt.steps or nil })
+    opt.schedule = made(fv.schedule, opt.schedule, { lr = opt.lr, warmup = opt.warmup,
+                        steps = opt.schedule ~= "constant" and opt.steps or nil })
   elseif opt.schedule then
     rate = named(opt.schedule)
   end
@@ -109,26 +106,16 @@ local function prepare(given)
   table.sort(batch)
   opt.setting = ("%s | %s | %s | lr %.17g %s | clip %.17g | {%s}"):format(named(opt.model), named(opt.data),
     named(opt.optimizer), opt.lr, rate, opt.clip, table.concat(batch, ", "))
-  opt.has_mode = has(opt.model, "train") and has(opt.model, "eval")
+  opt.has_mode = training.has(opt.model, "train") and training.has(opt.model, "eval")
   opt.checkpoint_every = opt.checkpoint_every or opt.eval_every > 0 and opt.eval_every or opt.steps
   return opt
 end
 
 local function evaluate(opt, step)
-  local sums = { loss = 0 }
-  if opt.has_mode then opt.model:eval() end
-  fv.no_grad(function()
-    for i = 1, opt.eval_batches do
-      local batch = opt.data:batch(opt.eval_split, i, opt.eval_batch)
-      sums.loss = sums.loss + opt.loss(opt.model, batch):item()
-      for key, v in pairs(opt.metrics and opt.metrics(opt.model, batch) or {}) do
-        sums[key] = (sums[key] or 0) + v
-      end
-    end
-  end)
-  for key, v in pairs(sums) do sums[key] = v / opt.eval_batches end
-  sums.step = step
-  return sums
+  local e = fv.evaluate { model = opt.model, data = opt.data, split = opt.eval_split, batches = opt.eval_batches,
+                          batch = opt.eval_batch, loss = opt.loss, metrics = opt.metrics }
+  e.step = step
+  return e
 end
 
 local function forward(opt, step, batch)
@@ -141,8 +128,9 @@ local function is_finite(x) return x == x and math.abs(x) < math.huge end
 
 --- Why step's loss or gradient is not finite: the step is done again under watch.
 local function autopsy(opt, step, batch, value, norm)
-  local head = ("step %d: %s"):format(step, is_finite(value) and ("the gradient's norm is %g"):format(norm)
-               or ("the loss is %g"):format(value))
+  local lost, number = "loss", value
+  if is_finite(value) then lost, number = "gradient's norm", norm end
+  local head = ("step %d: the %s is %s"):format(step, lost, number ~= number and "nan" or ("%g"):format(number))
   for _, p in ipairs(opt.parameters) do
     local what = finite.fault(p.tensor)
     if what then return ("%s; parameter '%s' held %s before the step"):format(head, p.name, what) end
@@ -167,7 +155,10 @@ local function advance(opt, state, step, batch)
   if options.type(loss) ~= "tensor" or loss:numel() ~= 1 then
     local got = options.type(loss)
     if got == "tensor" then got = ("a tensor of %d elements"):format(loss:numel()) end
-    error(("train: option 'loss': expected it to return a scalar tensor, got %s"):format(got), 0)
+    error(("option 'loss': expected it to return a scalar tensor, got %s"):format(got), 0)
+  end
+  if not core.taping.node(loss) then
+    error("option 'loss': expected it to return what comes from parameters that require gradients", 0)
   end
   local value, norm = loss:item(), 0
   if is_finite(value) then
@@ -175,8 +166,13 @@ local function advance(opt, state, step, batch)
     norm = fv.optim.clip(opt.parameters, opt.clip > 0 and opt.clip or math.huge)
   end
   if not is_finite(value) or not is_finite(norm) then return autopsy(opt, step, batch, value, norm) end
+  local rate = opt.schedule and opt.schedule(step)
+  if opt.schedule and not (type(rate) == "number" and rate >= 0 and rate < math.huge) then
+    error(("option 'schedule': expected it to return a rate from 0 for step %d, got %s"):format(step,
+          tostring(rate)), 0)
+  end
   fv.uninterrupted(function()
-    if opt.schedule then opt.optimizer.lr = opt.schedule(step) end
+    opt.optimizer.lr = rate or opt.optimizer.lr
     opt.optimizer:step()
     opt.optimizer:zero()
     state.step = step
@@ -222,7 +218,7 @@ local function loop(opt, state, line)
   settle(opt, state)
   if enough() then return "early stop" end
   for step = first, opt.steps do
-    local batch = opt.data:batch("train", step, opt.batch)
+    local batch = training.batch(opt.data, "train", step, opt.batch)
     local why = advance(opt, state, step, batch)
     if why then return "diverged", why end
     settle(opt, state)
@@ -248,7 +244,10 @@ return function(given)
   if opt.has_mode then opt.model:eval() end
   local seconds = line:finish()
   if not good then
-    if not tostring(status):find "interrupted!" then error(status, 0) end
+    if not tostring(status):find "interrupted!" then
+      if type(status) == "string" and status:find "^option '" then status = "train: " .. status end
+      error(status, 0)
+    end
     save(opt, state)
     status = "interrupted"
     line:say(("interrupted after step %d%s"):format(state.step, opt.checkpoint ~= ""

@@ -4,9 +4,52 @@
 local core = require "fovea.core"
 local braille = require "fovea.braille"
 local live = require "fovea.live"
+local options = require "fovea.options"
 local results = require "fovea.results"
 
 local training = {}
+
+-- ---- model, data and loss, as fv.train and fv.evaluate take them ----
+
+--- Whether x[name] can be read and is something.
+function training.has(x, name)
+  local good, f = pcall(function() return x[name] end)
+  return good and f ~= nil
+end
+
+--- Raises unless opt.model and opt.data are a model and data.
+function training.check(opt, who, level)
+  if not training.has(opt.model, "parameters") then
+    error(("%s: option 'model': expected a layer, or a table with parameters(), got %s"):format(who,
+          options.type(opt.model)), level + 1)
+  elseif not training.has(opt.data, "batch") then
+    error(("%s: option 'data': expected an fv.data, or a table with batch(split, step, options), got %s")
+          :format(who, options.type(opt.data)), level + 1)
+  end
+end
+
+--- A batch; what the data raise is for the user, not about this call.
+function training.batch(data, split, step, given)
+  local good, batch = pcall(data.batch, data, split, step, given)
+  if not good then error(batch, 0) end
+  if type(batch) ~= "table" then
+    error(("option 'data': expected its batch(...) to return a table, got %s"):format(options.type(batch)), 0)
+  end
+  return batch
+end
+
+--- The loss of next tokens.
+function training.cross_entropy(model, batch)
+  if batch.ids == nil or batch.labels == nil then
+    local names = {}
+    for name in pairs(batch) do names[#names + 1] = tostring(name) end
+    table.sort(names)
+    error(("option 'loss': unless given it takes 'ids' and 'labels' of a batch, which has %s; give one, such as "
+      .. "function(m, b) return fv.nn.cross_entropy(m(b.x), b.y) end"):format(
+          #names == 0 and "nothing" or "'" .. table.concat(names, "', '") .. "'"), 0)
+  end
+  return require "fovea".nn.cross_entropy(model(batch.ids), batch.labels)
+end
 
 -- ---- the result ----
 
@@ -36,12 +79,19 @@ end
 
 --- Writes the curves as .png or .svg.
 function methods.plot(r, path)
+  if type(path) ~= "string" then
+    error(("plot: expected a path that ends in .png or .svg, got %s; printed, the result is a curve"):format(
+          options.type(path)), 2)
+  end
   return require "fovea.plot" { title = r.label, panels = { { title = "", xlabel = "step",
     ylabel = "loss", lines = lines(r) } } }:save(path)
 end
 
 --- Writes one row a step as CSV: step, loss, norm, and the evaluations where there was one.
 function methods.save(r, path)
+  if type(path) ~= "string" then
+    error(("save: expected a path of a CSV file, got %s"):format(options.type(path)), 2)
+  end
   local at, names, seen = {}, {}, { step = true }
   for _, e in ipairs(r.evals) do
     at[e.step] = e
