@@ -147,6 +147,18 @@ for who, f in pairs { vjp = fv.vjp, jvp = fv.jvp, gradcheck = fv.gradcheck } do
   tap.raises("bad argument #2 to '" .. who .. "'", who .. " wants a list", f, function(x) return x end)
 end
 
+tap.raises("tape_use.t.*: op: option 'backward' is required", "op names the caller's line", function()
+  local _ = fv.op { forward = print }
+end)
+tap.raises("tape_use.t.*: gradcheck: unknown option 'step'", "so does gradcheck", function()
+  local _ = fv.gradcheck(fv.exp, { fv.ones(2) }, { step = 1 })
+end)
+tap.raises("gradcheck: expected the function to return f32 or f64", "gradcheck wants tensors", fv.gradcheck,
+           function(x) return x:to "i64" end, { fv.ones(2) })
+tap.raises("xs: expected f32 or f64 tensors among them", "gradcheck wants some to change", fv.gradcheck,
+           function(x) return x * 2.5 end, { fv.arange(2) })
+tap.raises("grad: expected a scalar result, got %(2%); add it up", "grad wants a scalar", fv.grad(fv.exp), fv.ones(2))
+
 -- ---- programs ----
 
 check("a state carried through a loop", function(w, x)
@@ -205,6 +217,18 @@ do
   w.grad = nil
   plain(function(a) return fv.checkpoint(layer, a) end)(x):backward()
   tap.near(w.grad, wg, 0, "nor those of parameters that its function closes over")
+  local stream, drop = fv.rng(1):stream "noise", fv.nn.dropout { rate = 0.5, dtype = "f64" }:train(3)
+  local function dropped(a) return drop(a * w[1]):tanh(), a * 2 end
+  tap.near(fv.grad(plain(function(a) return fv.checkpoint(dropped, a) end))(x), fv.grad(plain(dropped))(x), 1e-15,
+           "nor does it with dropout: the same mask twice")
+  local function noisy(a) return a * stream:uniform({ 2, 3 }, { dtype = "f64" }), a * 2 end
+  tap.raises("did not return the same when the backward", "a stream that moves on raises",
+             fv.grad(plain(function(a) return fv.checkpoint(noisy, a) end)), x)
+  local y = plain(function(a) return fv.checkpoint(layer, a) end)(x)
+  fv.no_grad(function() w:mul_(2) end)
+  tap.raises("did not return the same when the backward", "so does a parameter that was changed", y.backward, y)
+  local inf = plain(function(a) return fv.checkpoint(function(b) return b / 0 - b / 0, b end, a) end)
+  tap.ok(pcall(fv.grad(inf), x), "NaN is the same as NaN")
   w:requires_grad(false)
   local function slope(f) return fv.grad(function(a) return (fv.grad(plain(f))(a)):square():sum() end)(x) end
   tap.near(slope(function(a) return fv.checkpoint(layer, a) end), slope(layer), 1e-14,

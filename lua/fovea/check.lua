@@ -134,7 +134,7 @@ end
 
 return function(thing, given)
   if thing == nil then error("check: expected a thing to check, got nothing; see fv.help('check')", 2) end
-  local opt = options.read(list, given, "check", 2)
+  local opt = options.read(list, given, "check", 3)
   local property = require "fovea.property"
   local only, skip = words(opt.only), words(opt.skip)
   local good, s = pcall(require("fovea.subject").new, thing, opt)

@@ -1,6 +1,8 @@
 --- fv.checkpoint(f, ...) -> results of f: f(...) without keeping what its gradient needs
---- The backward pass calls f again, which must then do the same: memory for time. What f
---- uses beside its arguments gets its gradient too. Results are the tensors f returns.
+--- The backward pass calls f again: memory for time. f must then do the same, and raises if
+--- sums of its results differ: layers drop by step, but a stream moves on, see
+--- stream:position. What f uses beside its arguments gets its gradient too. Results are the
+--- tensors f returns.
 
 local core = require "fovea.core"
 local tape = require "fovea.tape"
@@ -11,6 +13,7 @@ return function(f, ...)
   tape.check("checkpoint", f)
   if not tape.recording() then return f(...) end
   local args, n, start = { ... }, select("#", ...), tape.serial()
+  local function sum(y) return tape.detach(y):sum():item() end
   local function forward()
     local xs, set, list = tape.alias(args, n)
     local ys = table.pack(f(table.unpack(xs, 1, n)))
@@ -22,9 +25,18 @@ return function(f, ...)
     return ys, set, list
   end
   local ys, set, list = forward()
+  local sums = {}
+  for i = 1, ys.n do sums[i] = sum(ys[i]) end
   local _, _, outer = tape.sort(tape.start_at(ys, ys), set, start)   -- what f met on its way
   local function back(dys)
     local again, targets, mine = tape.with(true, forward)
+    for i = 1, ys.n do
+      local s = sum(again[i])
+      if s ~= sums[i] and (s == s or sums[i] == sums[i]) then
+        error("checkpoint: the function did not return the same when the backward pass called it again; "
+           .. "it may use no stream that has moved on and nothing that was changed since", 0)
+      end
+    end
     for _, m in ipairs(outer) do targets[m] = true end
     local met, seeds = {}, {}
     for i = 1, again.n do

@@ -32,10 +32,15 @@ end
 
 return function(f, xs, opt)
   tape.check("gradcheck", f, xs, "xs")
-  opt = options.read(list, opt, "gradcheck", 2)
+  opt = options.read(list, opt, "gradcheck", 3)
   if tape.is_tensor(xs) then xs = { xs } end
   local args = {}
-  for i = 1, #xs do args[i] = tape.is_real(xs[i]) and tape.detach(xs[i]):to("f64"):clone() or xs[i] end
+  local any = false
+  for i = 1, #xs do
+    local real = tape.is_real(xs[i])
+    args[i], any = real and tape.detach(xs[i]):to("f64"):clone() or xs[i], any or real
+  end
+  if not any then error("bad argument #2 to 'gradcheck' (xs: expected f32 or f64 tensors among them)", 2) end
   local function loss(...)
     local ys, total = table.pack(f(...)), nil
     for i = 1, ys.n do
@@ -44,6 +49,7 @@ return function(f, xs, opt)
         total = total and total + part or part
       end
     end
+    if not total then error("gradcheck: expected the function to return f32 or f64 tensors", 0) end
     return total
   end
   local grads = tape.vjp(loss, args)

@@ -128,7 +128,7 @@ local function fit(self, x, y)
 end
 
 return function(given)
-  local opt = options.read(declared, given, "krr", 2)
+  local opt = options.read(declared, given, "krr", 3)
   lambdas(opt.lambda)
   local kernel = named(fv.kernel, opt.kernel, {}, "krr", "kernel")
   return setmetatable({ kernel = kernel, lambda = opt.lambda, fit = fit }, {

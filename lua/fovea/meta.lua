@@ -2516,8 +2516,10 @@ function fovea.check(thing, options) end
 
 ---fv.checkpoint(f, ...) -> results of f
 ---f(...) without keeping what its gradient needs
----The backward pass calls f again, which must then do the same: memory for time. What f
----uses beside its arguments gets its gradient too. Results are the tensors f returns.
+---The backward pass calls f again: memory for time. f must then do the same, and raises if
+---sums of its results differ: layers drop by step, but a stream moves on, see
+---stream:position. What f uses beside its arguments gets its gradient too. Results are the
+---tensors f returns.
 ---@param f any
 ---@param ... any
 ---@return any

@@ -56,6 +56,6 @@ local meta = {
 }
 
 return function(given)
-  local op = options.read(list, given, "op", 2)
+  local op = options.read(list, given, "op", 3)
   return setmetatable(op, meta)
 end

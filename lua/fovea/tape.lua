@@ -180,8 +180,8 @@ end
 local function seed_of(y, seed, who)
   if seed == nil then
     if y:numel() ~= 1 then
-      error(("%s: expected a scalar, got (%s); give a seed of that shape"):format(who,
-            table.concat({ y:shape() }, ",")), 0)
+      error(("%s: expected a scalar result, got (%s); %s"):format(who, table.concat({ y:shape() }, ","),
+            who:find "grad" and "add it up, or use fv.vjp with a seed" or "give a seed of that shape"), 0)
     end
     return core.ones({ y:shape() }, { dtype = y:dtype() })
   end
