@@ -125,6 +125,16 @@ do
   local _, taped = pcall(function() return x:matmul(x) end)
   local _, plain = pcall(function() return x:detach():matmul(x:detach()) end)
   tap.is(taped:match "bad.*", plain:match "bad.*", "misfits are told as without the tape")
+  local calls = 0
+  debug.sethook(function()
+    if debug.getinfo(2, "f").func ~= fv.exp then return end
+    calls = calls + 1
+    if calls == 2 then error "interrupted!" end           -- in the rule's own call
+  end, "c")
+  local stopped, why = pcall(function() return (fv.exp(w)) end)
+  debug.sethook()
+  tap.ok(not stopped and calls == 2 and why:find "interrupted!", "an interrupt in a recorded call passes")
+  tap.ok(pcall(function() fv.exp(w):sum():backward() end), "and the next call is recorded")
   x:requires_grad(false)
   tap.ok(pcall(function() x:add_(0) end), "requires_grad(false) takes the mark away")
   w.grad = nil

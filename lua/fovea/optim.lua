@@ -66,31 +66,33 @@ function methods.state(self)
   return all
 end
 
+--- self.uses lists groups of slots; a parameter has all of a group or none.
 function methods.load(self, state)
-  local faults, slots = {}, {}
   local step = type(state) == "table" and state.step
   if options.type(step) == "tensor" and step:numel() == 1 then step = math.tointeger(step:item()) end
   if math.type(step) ~= "integer" then
     error(("%s: load: expected what opt:state() returned, with a whole number 'step'"):format(self.name), 2)
   end
-  for key, x in pairs(state) do
-    if key ~= "step" then
-      local best
-      for _, p in ipairs(self.parameters) do
-        local slot = key:sub(1, #p.name + 1) == p.name .. "." and key:sub(#p.name + 2)
-        for _, known in ipairs(slot and self.uses or {}) do
-          if slot == known then best = { p = p, slot = slot } end
+  local faults, slots, known = {}, {}, { step = true }
+  local function fault(...) faults[#faults + 1] = string.format(...) end
+  for _, p in ipairs(self.parameters) do
+    for _, group in ipairs(self.uses) do
+      local any = false
+      for _, slot in ipairs(group) do any = any or state[p.name .. "." .. slot] ~= nil end
+      for _, slot in ipairs(any and group or {}) do
+        local key = p.name .. "." .. slot
+        local x = state[key]
+        known[key] = true
+        if x == nil then fault("missing '%s' %s", key, what(p.tensor))
+        elseif what(x) ~= what(p.tensor) then fault("'%s': expected %s, got %s", key, what(p.tensor), what(x))
+        else
+          slots[p.name] = slots[p.name] or {}
+          slots[p.name][slot] = x:clone()
         end
-      end
-      if not best then faults[#faults + 1] = ("unknown entry '%s'"):format(key)
-      elseif what(x) ~= what(best.p.tensor) then
-        faults[#faults + 1] = ("'%s': expected %s, got %s"):format(key, what(best.p.tensor), what(x))
-      else
-        slots[best.p.name] = slots[best.p.name] or {}
-        slots[best.p.name][best.slot] = x:clone()
       end
     end
   end
+  for key in pairs(state) do if not known[key] then fault("unknown entry '%s'", tostring(key)) end end
   table.sort(faults)
   if #faults > 0 then error(("%s: load:\n  %s"):format(self.name, table.concat(faults, "\n  ")), 2) end
   self.count, self.slots = step, slots

@@ -50,8 +50,9 @@ int fov_tape (lua_State *L) {
   for (int i = 1; i <= top; i++) lua_pushvalue(L, i);
   if (lua_pcall(L, top + 1, LUA_MULTRET, 0) == LUA_OK) return lua_gettop(L) - top - 1;
   const char *text = lua_tostring(L, -1);
-  if (!inside || (text && strstr(text, "interrupted!"))) lua_error(L);
-  inside = false;
+  bool own = inside;
+  raw = inside = false;   /* also where an interrupt came before f took the flag */
+  if (!own || (text && strstr(text, "interrupted!"))) lua_error(L);
   lua_settop(L, top);     /* once more as it stands, to raise its error where it belongs */
   return -1;
 }

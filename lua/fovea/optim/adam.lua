@@ -15,7 +15,7 @@ return {
   example = 'opt = fv.optim("adam", model:parameters(), {lr=1e-3})',
   build = function(opt)
     return {
-      uses = { "m", "v" },
+      uses = { { "m", "v" } },
       update = function(self, x, g, s, _, t)
         local shape, m, v = { x:shape() }, s.m or g * 0, s.v or g * 0
         local decay = opt.weight_decay and (opt.decay_all or #shape > 1) and opt.weight_decay or 0

@@ -14,7 +14,7 @@ return {
   example = 'opt = fv.optim("lion", model:parameters(), {lr=1e-4})',
   build = function(opt)
     return {
-      uses = { "m" },
+      uses = { { "m" } },
       update = function(self, x, g, s)
         if opt.weight_decay > 0 and (opt.decay_all or x:ndim() > 1) then
           x:mul_(1 - self.lr * opt.weight_decay)

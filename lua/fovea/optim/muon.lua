@@ -43,7 +43,7 @@ return {
       return false
     end
     return {
-      uses = { "b", "m", "v" },
+      uses = { { "b" }, { "m", "v" } },
       orthogonal = orthogonal,
       update = function(self, x, g, s, p, t)
         if aside(x, p.name) then return adamw.update({ lr = self.lr * opt.aside_lr }, x, g, s, p, t) end

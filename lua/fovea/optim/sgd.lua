@@ -14,7 +14,7 @@ return {
   example = 'opt = fv.optim("sgd", model:parameters(), {lr=0.1, momentum=0.9})',
   build = function(opt)
     return {
-      uses = { "momentum" },
+      uses = { { "momentum" } },
       update = function(self, x, g, s)
         if opt.weight_decay > 0 and (opt.decay_all or x:ndim() > 1) then
           x:mul_(1 - self.lr * opt.weight_decay)
