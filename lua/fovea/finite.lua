@@ -93,9 +93,11 @@ function finite.find(f)
       return table.unpack(results, 1, results.n)
     end
   end })
-  taping.tape(tape.recording(), watch)
-  local good, err = pcall(tape.with, true, f)
-  taping.tape(tape.recording(), tape.rules)
+  local good, err = pcall(function()
+    taping.rules(watch)
+    tape.with(true, f)
+  end)
+  taping.rules(tape.rules)
   if not good then error(err, 0) end
   local found = first_nan or first
   if found and first ~= found then found.first = first end

@@ -2066,7 +2066,7 @@ function fovea.uniform(n, ...) end
 
 ---fv.uninterrupted(f, ...) -> results of f
 ---Calls f(...) and lets Ctrl-C wait until it returns: for changes that belong together, such as
----a step of an optimiser. Keep f short. In stock lua5.4 Ctrl-C does not wait.
+---a step of an optimiser. Keep f short. Programs that f starts are not held back.
 ---@param f any
 ---@param ... any
 ---@return any

@@ -25,26 +25,8 @@ local taping = core.taping
 local raw, track, node, same = taping.raw, taping.track, taping.node, taping.same
 local real = { f32 = true, f64 = true }
 
--- Whether calls are recorded: nil is no, but from the first requires_grad on; 'leaves' says
--- that there was one, inside of 'with' or not.
-local on, leaves, count = nil, nil, 0
-
-local function switch(v)
-  local was = on
-  on = v
-  taping.tape(v)
-  return was
-end
-
-local function restore(was, good, ...)
-  if was == nil then was = leaves end
-  switch(was)
-  if not good then error(..., 0) end
-  return ...
-end
-
---- f(...) with the tape on or off.
-local function with(v, f, ...) return restore(switch(v), pcall(f, ...)) end
+local count = 0
+local with, recording = taping.with, taping.recording    -- with(on, f, ...) is f(...)
 
 local meta = getmetatable(core.empty(0))
 local method = meta.methods
@@ -133,7 +115,7 @@ end
 
 --- Adds d to what reached node m. A function d(buffer) adds to part of a tensor of zeros
 --- that it makes unless given one: many slices of one tensor share the buffer.
-local function add(grads, owned, m, d)
+local function add(grads, owned, m, d, on)
   local g = grads[m]
   if type(d) == "function" then
     if g and not owned[m] then g = g:clone() end
@@ -150,7 +132,7 @@ end
 
 --- Runs the sorted graph backward from grads[root]; returns the gradients of the targets.
 local function run(order, live, grads, targets, keep)
-  local owned = {}
+  local owned, on = {}, recording()
   for i = #order, 1, -1 do
     local n = order[i]
     local g, back = grads[n], n[1]
@@ -168,7 +150,7 @@ local function run(order, live, grads, targets, keep)
       if not keep then n[1], n[3], n[4] = used, false, false end
       for k = 5, #n do
         local m = n[k]
-        if m and d[k - 4] and live[m] then add(grads, owned, m, d[k - 4]) end
+        if m and d[k - 4] and live[m] then add(grads, owned, m, d[k - 4], on) end
       end
     end
     ::continue::
@@ -205,8 +187,7 @@ local function requires_grad(x, flag)
     error("requires_grad: flag: expected true, false or nothing, got " .. type(flag), 2)
   end
   if flag == false then return track(x, nil) end
-  leaves = true
-  if on == nil then switch(true) end
+  taping.begin()
   if node(x) then return x end
   count = count + 1
   return track(x, { leaf, count, false, false })
@@ -275,7 +256,7 @@ end
 local function reached(grads, target)
   local g, x = grads[target[1]], target[2]
   if not g then return core.zeros({ x:shape() }, { dtype = x:dtype() }) end
-  return on and g or g:clone()
+  return recording() and g or g:clone()
 end
 
 --- Calls f with the tape on; returns its n results, or all of them.
@@ -304,7 +285,7 @@ end
 --- Calls f on aliases of args; returns the gradients of its results, weighted with 'seeds',
 --- by argument, and the list of the results.
 local function differentiate(who, f, args, n, seeds)
-  local start, outside = count, on
+  local start, outside = count, recording()
   local xs, set, list, outer, result = alias(args, n)
   if #list == 0 then error(who .. ": no f32 or f64 tensor among the arguments", 0) end
   local ys = call(who, f, xs, n, not seeds and 1 or nil)
@@ -379,13 +360,13 @@ end
 local rules, names = require "fovea.gradients" {
   record = record, record_saved = record_saved, record_list = record_list, record_nodes = record_nodes,
   is_tensor = is_tensor, is_real = is_real,
-  with = with, recording = function() return on end
+  with = with, recording = recording
 }
 
 setmetatable(rules, { __index = function(_, f)
   return function() error((names[f] or "function") .. ": not differentiable: no gradient rule", 3) end
 end })
-taping.tape(false, rules)
+taping.rules(rules)
 
 return {
   grad = grad, value_and_grad = value_and_grad, vjp = vjp, no_grad = no_grad,
@@ -394,5 +375,5 @@ return {
   leaf = leaf, pick = pick, sort = sort, run = run, start_at = start_at, is_tensor = is_tensor,
   is_real = is_real,
   check = check, call = call, listed = listed, seed_of = seed_of, reached = reached,
-  recording = function() return on end, serial = function() return count end
+  recording = recording, serial = function() return count end
 }

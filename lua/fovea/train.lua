@@ -189,7 +189,7 @@ end
 local function keep(opt)
   local all = {}
   for _, p in ipairs(opt.parameters) do all[p.name] = p.tensor:detach() end
-  fv.uninterrupted(fv.save, opt.keep_best, all)
+  fv.save(opt.keep_best, all)
 end
 
 --- Evaluations since the one with the lowest loss.
@@ -201,21 +201,24 @@ local function stale(evals)
   return n
 end
 
---- The evaluation that is due after state.step, unless it is there already.
+--- The evaluation that is due after state.step, unless it is there already: then false.
 local function settle(opt, state)
   local step, last = state.step, state.evals[#state.evals]
   local due = opt.eval_every > 0 and step > 0 and (step % opt.eval_every == 0 or step == opt.steps)
-  if not due or last and last.step == step then return end
+  if not due or last and last.step == step then return false end
   local e = evaluate(opt, step)
-  state.evals[#state.evals + 1] = e
-  if opt.keep_best ~= "" and training.best(state.evals) == e then keep(opt) end
+  fv.uninterrupted(function()
+    state.evals[#state.evals + 1] = e
+    if opt.keep_best ~= "" and training.best(state.evals) == e then keep(opt) end
+  end)
+  return true
 end
 
 --- The steps from state.step on; returns a status and a text.
 local function loop(opt, state, line)
   local first = state.step + 1
   local function enough() return opt.patience > 0 and stale(state.evals) >= opt.patience end
-  settle(opt, state)
+  if settle(opt, state) then save(opt, state) end      -- a run that was stopped before it
   if enough() then return "early stop" end
   for step = first, opt.steps do
     local batch = training.batch(opt.data, "train", step, opt.batch)
@@ -237,21 +240,22 @@ return function(given)
   local existing = opt.checkpoint ~= "" and opt.resume and io.open(opt.checkpoint, "rb")
   if existing then
     existing:close()
-    state = resume.load(opt.checkpoint, opt.setting, opt.parameters, opt.optimizer)
+    state = fv.uninterrupted(resume.load, opt.checkpoint, opt.setting, opt.parameters, opt.optimizer)
     line:say(("goes on from step %d of '%s'"):format(state.step, opt.checkpoint))
   end
   local good, status, why = pcall(loop, opt, state, line)
   if opt.has_mode then opt.model:eval() end
   local seconds = line:finish()
   if not good then
-    if not tostring(status):find "interrupted!" then
+    if not training.interrupted(status) then
       if type(status) == "string" and status:find "^option '" then status = "train: " .. status end
       error(status, 0)
     end
     save(opt, state)
     status = "interrupted"
-    line:say(("interrupted after step %d%s"):format(state.step, opt.checkpoint ~= ""
-             and ", state in '" .. opt.checkpoint .. "'" or ""))
+    opt.optimizer:zero()
+    line:say(("interrupted: step %d of %d is the last whole one; %s"):format(state.step, opt.steps,
+             opt.checkpoint == "" and "there is no checkpoint" or "'" .. opt.checkpoint .. "' goes on from it"))
   elseif status == "diverged" then
     if opt.nan == "raise" then error("train: " .. why, 2) end
     line:say(why)

@@ -40,7 +40,6 @@ static lua_State *running;
 
 static void stop (lua_State *L, lua_Debug *ar) {
   (void)ar;
-  if (fov_interrupt_hold) return;     /* the hook stays, and asks again */
   lua_sethook(L, NULL, 0, 0);
   fov_interrupt_flag = 0;
   luaL_error(L, "interrupted!");
@@ -100,7 +99,7 @@ int fov_protected (lua_State *L, int n) {
   lua_pushcfunction(L, traceback);
   lua_insert(L, at);
   running = L;
-  fov_interrupt_flag = fov_interrupt_hold = 0;
+  fov_interrupt_flag = 0;
   sigaction(SIGINT, &act, &old);
   int status = lua_pcall(L, n, LUA_MULTRET, at);
   sigaction(SIGINT, &old, NULL);

@@ -40,10 +40,10 @@ static int started, asleep;            /* workers, under the lock */
 static _Atomic int limit;              /* threads that take part; 0: not yet known */
 static _Atomic unsigned posted;
 
-volatile sig_atomic_t fov_interrupt_flag, fov_interrupt_hold;
+volatile sig_atomic_t fov_interrupt_flag;
 
 fov_Status fov_interrupted (void) {
-  return fov_interrupt_flag && !fov_interrupt_hold ? fov_fail(FOV_INTERRUPT, "interrupted") : FOV_OK;
+  return fov_interrupt_flag ? fov_fail(FOV_INTERRUPT, "interrupted") : FOV_OK;
 }
 
 /* The task's own message or none: never one left by an earlier failure. */

@@ -26,9 +26,6 @@ void fov_set_threads (int n);
 /* Set by a signal handler; fov_parallel looks between tasks, long serial
  * kernels call fov_interrupted() now and then and return its status. */
 extern volatile sig_atomic_t fov_interrupt_flag;
-
-/* Above 0: an interrupt waits until it is 0 again.  Only the main thread changes it. */
-extern volatile sig_atomic_t fov_interrupt_hold;
 fov_Status fov_interrupted (void);
 
 #endif

@@ -5,6 +5,7 @@
 #include "tensor/blas.h"
 #include "tensor/peak.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,11 +108,26 @@ static int terminal (lua_State *L) {
   return 2;
 }
 
+static volatile sig_atomic_t came;
+
+static void later (int signal) {
+  (void)signal;
+  came = 1;
+}
+
+/* Whoever handles SIGINT, the launcher or lua.c, gets it afterwards.  What came just before
+ * is raised before f begins: by the handler's hook, or here where a coroutine has none. */
 static int uninterrupted (lua_State *L) {
+  struct sigaction wait = { .sa_handler = later, .sa_flags = SA_RESTART }, was;
   luaL_checkany(L, 1);
-  fov_interrupt_hold++;
+  fov_raise(L, fov_interrupted(), "uninterrupted");
+  sigaction(SIGINT, &wait, &was);
   int status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
-  fov_interrupt_hold--;
+  sigaction(SIGINT, &was, NULL);
+  if (came) {
+    came = 0;
+    raise(SIGINT);
+  }
   if (status != LUA_OK) return lua_error(L);
   return lua_gettop(L);
 }
@@ -157,7 +173,7 @@ static const fov_Method functions[] = {
     "of 'seconds' (0.1) of samples.", "none" },
   { "uninterrupted", uninterrupted, "fv.uninterrupted(f, ...) -> results of f",
     "Calls f(...) and lets Ctrl-C wait until it returns: for changes that belong together, such as\n"
-    "a step of an optimiser. Keep f short. In stock lua5.4 Ctrl-C does not wait.", "none" },
+    "a step of an optimiser. Keep f short. Programs that f starts are not held back.", "none" },
   { "info", info, "fv.info() -> table",
     "What computes here: version, lua, cpu, isa, isa_max, threads, huge_pages, blas and\n"
     "blas_config.\n"

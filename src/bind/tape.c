@@ -13,6 +13,8 @@ bool fov_tape_on;
 static bool raw;        /* the next guarded call is a rule's own */
 static bool inside;     /* a rule's own call runs, or has raised an error */
 static const char rules; /* its address keys their table in the registry */
+static bool leaves;     /* there has been a leaf: outside of 'with' the tape is on */
+static int depth;       /* of 'with' */
 
 static bool tracked (lua_State *L, int i) {
   fov_Tensor *t = fov_totensor(L, i);
@@ -48,6 +50,7 @@ int fov_tape (lua_State *L) {
   lua_gettable(L, -3);
   lua_insert(L, -2);
   for (int i = 1; i <= top; i++) lua_pushvalue(L, i);
+  inside = false;
   if (lua_pcall(L, top + 1, LUA_MULTRET, 0) == LUA_OK) return lua_gettop(L) - top - 1;
   const char *text = lua_tostring(L, -1);
   bool own = inside;
@@ -57,12 +60,37 @@ int fov_tape (lua_State *L) {
   return -1;
 }
 
-/* core.tape(on, rules?) -> was on */
-static int tape (lua_State *L) {
-  lua_settop(L, 2);
-  if (!lua_isnil(L, 2)) lua_rawsetp(L, LUA_REGISTRYINDEX, &rules);
-  lua_pushboolean(L, fov_tape_on);
+/* core.begin(): there is a leaf */
+static int begin (lua_State *L) {
+  (void)L;
+  leaves = true;
+  if (!depth) fov_tape_on = true;
+  return 0;
+}
+
+/* core.rules(table): what 'rules' above are */
+static int set_rules (lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &rules);
+  return 0;
+}
+
+/* core.with(on, f, args...) -> f(args...) with the tape on or off; here, where Ctrl-C cannot
+ * come between. */
+static int with (lua_State *L) {
+  bool was = fov_tape_on;
   fov_tape_on = lua_toboolean(L, 1);
+  depth++;
+  int status = lua_pcall(L, lua_gettop(L) - 2, LUA_MULTRET, 0);
+  fov_tape_on = --depth ? was : leaves;
+  if (status != LUA_OK) return lua_error(L);
+  return lua_gettop(L) - 1;
+}
+
+/* core.recording() -> whether the tape is on */
+static int recording (lua_State *L) {
+  lua_pushboolean(L, fov_tape_on);
   return 1;
 }
 
@@ -70,8 +98,10 @@ static int tape (lua_State *L) {
 static int call_raw (lua_State *L) {
   raw = fov_tape_on;
   inside = true;
-  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
-  raw = inside = false;
+  int status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
+  raw = false;            /* Ctrl-C can come before f begins */
+  if (status != LUA_OK) return lua_error(L);
+  inside = false;
   return lua_gettop(L);
 }
 
@@ -99,7 +129,8 @@ static int same (lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-  { "tape", tape }, { "raw", call_raw }, { "track", track }, { "node", node }, { "same", same },
+  { "rules", set_rules }, { "begin", begin }, { "with", with }, { "recording", recording }, { "raw", call_raw },
+  { "track", track }, { "node", node }, { "same", same },
   { NULL, NULL }
 };
 
