@@ -206,11 +206,12 @@ static fov_Status span_task (void *arg, ptrdiff_t t) {
 
 /* Every key of many is seen by all of a panel's width of queries: scores are made
  * as S' (keys, queries), so that keys are read as they lie, queries are packed
- * once, and maxima and sums go by lanes.  Where keys are not split a row has the
+ * once, and maxima and sums go by lanes; not where they would fill less than a
+ * quarter of a vector.  Where keys are not split a row has the
  * bits that it has among many rows, which this way would not give. */
 static bool few (const Forward *f) {
   const Softmax *h = f->h;
-  return f->splits > 1 && h->s.n <= TILE_COLS && h->s.plain && !h->s.bias &&
+  return f->splits > 1 && 4 * h->s.n > VL && h->s.n <= TILE_COLS && h->s.plain && !h->s.bias &&
          sees_from(&h->s, h->s.n - 1) == 0 && sees_to(&h->s, 0) == h->s.m;
 }
 
