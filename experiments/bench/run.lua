@@ -11,7 +11,7 @@ local process = require "process"
 local progress = require "fovea.progress"
 
 local families = { "exact", "favor", "linear", "delta", "nystrom", "features", "kernels", "sampling", "elementwise",
-                   "training", "process" }
+                   "training", "decoding", "process" }
 
 local function cases()
   local list = {}

@@ -38,12 +38,14 @@ local function copies(list)
   end
   local function translate(value)
     if type(value) ~= "table" or getmetatable(value) then return twin[value] or value end
-    local copy, changed = {}, false
-    for key, x in pairs(value) do
-      copy[key] = twin[x] or x
-      changed = changed or twin[x] ~= nil
+    local copy
+    for _, x in pairs(value) do
+      if twin[x] and not copy then
+        copy = {}
+        for k, y in pairs(value) do copy[k] = twin[y] or y end
+      end
     end
-    return changed and copy or value
+    return copy or value
   end
   for i, m in ipairs(list) do
     for key, value in pairs(m) do out[i][key] = translate(value) end
