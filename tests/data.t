@@ -16,6 +16,15 @@ local function write(name, text)
   return dir .. "/" .. name
 end
 
+local function read(path)
+  local f = assert(io.open(path, "rb"))
+  local text = f:read "a"
+  f:close()
+  return text
+end
+
+local exe = (os.getenv "BUILD" or "build") .. "/fovea"
+
 local function same(a, b)
   return table.concat(a:reshape(-1):totable(), ",") == table.concat(b:reshape(-1):totable(), ",")
 end
@@ -184,6 +193,53 @@ local first = (ib.x:slice(2, 1, 1):slice(3, 1, 1) * 255):round():reshape(5):to "
 tap.ok(ib.x:max():item() == 1 and (first % 10 + 1):eq(ib.y):all():item() == 1,
        "bytes become 0 .. 1, labels count from 1")
 
+-- ---- files as other programs write them ----
+
+do
+  local plain = fv.data("csv", { path = write("plain.csv", "a,b\n1,2\n3,4\n5,6\n") }):batch("train", 1)
+  for how, text in pairs { ["with CRLF and a byte-order mark"] = "\xef\xbb\xbfa,b\r\n1,2\r\n3,4\r\n5,6\r\n",
+                           ["with quotes and spaces"] = '"a","b"\n"1", 2\n 3 ,"4"\n5,6',
+                           ["without a header"] = "\xef\xbb\xbf1,2\n3,4\n5,6\n" } do
+    local d = fv.data("csv", { path = write("other.csv", text) })
+    tap.ok(table.concat(d.header or { "-" }, "|") == (how:find "without" and "-" or "a|b") and d.sizes.train
+           + d.sizes.validation + d.sizes.test == 3 and (how:find "CRLF" == nil
+           or d:batch("train", 1).x:eq(plain.x):all():item() == 1), "a csv " .. how .. " is read")
+  end
+  local d = fv.data("csv", { path = write("q.csv", '"name, ""full""",b\n1,2\n') })
+  tap.is(d.header[1], 'name, "full"', "separators and quotes inside quotes belong to the field")
+  tap.is(d.classes, false, "without labels there are no classes")
+  local years = { path = write("years.csv", "1990,1991\n1,2\n"), header = true }
+  tap.is(fv.data("csv", years).header[2], "1991", "a header of numbers is one where that is said")
+  years.label = "1990"
+  tap.is(fv.data("csv", years).classes, 1, "whose names are labels")
+  local p = fv.data("fasta", { path = write("crlf.fasta", "\xef\xbb\xbf>a\r\nacde\r\nFG*\r\n") })
+  tap.is(p:decode(p.runs.train[1] and p.runs.train[1].get(1, 6) or p:encode "acdefg"), "ACDEFG",
+         "FASTA in lower case with CRLF, a mark and a final * is read")
+  local pipe = io.popen(("printf '1,2\\n3,4\\n' | %s -e 'local d = fv.data(\"csv\", { path = \"/dev/stdin\" }) "
+    .. "print(d.sizes.train + d.sizes.validation + d.sizes.test)'"):format(exe))
+  tap.is(pipe:read "a", "2\n", "a pipe is read from its first byte")
+  pipe:close()
+end
+
+-- ---- ids and text ----
+
+do
+  local b = d:batch("train", 3, { batch = 2, length = 20 })
+  tap.is(d:decode(b.ids)[2], d:decode(b.ids[2]:totable()), "decode takes batches of ids")
+  tap.is(d:decode(b.ids[1]:slice(1, 2, 20)), d:decode(b.labels[1]:slice(1, 1, 19)), "and rows of them")
+  tap.raises("text: decode: expected ids in 1 .. 256, got 257", "ids beyond the vocabulary are refused", d.decode, d,
+             { 257 })
+  tap.raises("text: decode: expected a list or an i64 tensor of ids, got string", "text is not decoded", d.decode, d,
+             "a")
+  tap.raises("text: encode: expected a string, got nil", "nothing is not encoded", d.encode, d)
+  tap.is(fv.data("text", { objective = "masked" }):decode { 257, 66 }, "<mask>A", "the mask has a name")
+  local p = fv.data "fasta"
+  tap.is(p:decode(p:encode "acdyB*") .. p:decode { 23 }, "ACDYX*_", "proteins are letters")
+  tap.raises('fasta: encode: expected amino acids and %*, got "1"', "digits are none", p.encode, p, "A1")
+  tap.ok(tostring(d):find "\ntrain %d+, validation %d+, test %d+, vocab 256$", "data print their sizes", "%s",
+         tostring(d))
+end
+
 -- ---- what is refused ----
 
 local function refuses(pattern, name, kind, opt, ...)
@@ -217,7 +273,38 @@ refuses("a column of .*1 %.%. 2", "a label that is no column", "csv",
         { path = write("l.csv", "1,2\n"), label = "9" })
 refuses("not whole numbers", "labels that are fractions", "csv",
         { path = write("h.csv", "1,2.5\n"), label = "2" })
-refuses("holds nan or inf", "a csv with infinities", "csv", { path = write("i.csv", "1,1e999\n") })
+refuses("line 1, field 2: expected a number that f32 can hold, got 1e999", "a csv with infinities", "csv",
+        { path = write("i.csv", "1,1e999\n") })
+refuses("line 2, field 1: expected a number that f32 can hold, got 1e39", "and with what f32 makes one", "csv",
+        { path = write("i.csv", "1,2\n1e39,3\n") })
+refuses('line 2, field 1: expected a number, got "0x10"', "numbers that are not decimal", "csv",
+        { path = write("x.csv", "1,2\n0x10,3\n") })
+refuses("line 2: a quote does not end on its line", "an open quote", "csv", { path = write("q.csv", '1,2\n"3,4\n') })
+refuses("line 1: text follows a closing quote", "text after a quote", "csv", { path = write("q.csv", '"1"0,2\n') })
+refuses("line 1 has words and numbers: header=true", "a first line that may be either", "csv",
+        { path = write("m.csv", "1,oops\n3,4\n") })
+refuses('line 1, field 2: expected a number, got "oops"', "one that is said to be a row", "csv",
+        { path = dir .. "/m.csv", header = false })
+refuses("columns 1 and 2 of .* are both named 'a': give a number", "a label two columns have", "csv",
+        { path = write("t.csv", "a,a\n1,2\n"), label = "a" })
+refuses("column 1 spans 2000001 values: expected classes", "labels that are no classes", "csv",
+        { path = write("k.csv", "0,1\n2000000,1\n"), label = "1" })
+refuses("line 3: expected '>' after '%*', the end of a sequence", "a sequence that goes on after its end", "fasta",
+        { path = write("o.fasta", ">a\nAC*\nDE\n") })
+refuses('letters of amino acids without gaps, got "%-"', "an alignment", "fasta",
+        { path = write("g.fasta", ">a\nAC-D\n") })
+refuses("the validation split is empty: the data are too short", "a split with nothing in it", "fasta",
+        { path = write("v.fasta", ">a\nACD\n") }, "validation", 1, { length = 2 })
+refuses("ends inside its header of 3 dimensions", "an IDX file that is cut in its header", "idx",
+        { images = write("h.idx", idx(8, { 30, 2, 2 }, ""):sub(1, 9)) })
+refuses("label 2: expected a class from 0, got %-1", "labels below 0", "idx",
+        { images = write("g.idx", idx(8, { 2, 1, 1 }, "ab")), labels = write("b.idx", idx(9, { 2 }, "\1\255")) })
+do
+  local limit = corpus.limit
+  corpus.limit = 2 ^ 21
+  refuses("/dev/zero' cannot be read: holds more than 2 MB", "a file without an end", "text", { path = "/dev/zero" })
+  corpus.limit = limit
+end
 refuses("not an IDX file", "text that is no IDX", "idx", { images = numbered })
 refuses("asks for %(30,2,2%)", "an IDX file cut short", "idx",
         { images = write("c.idx", idx(8, { 30, 2, 2 }, ("x"):rep(119))) })
@@ -225,6 +312,10 @@ refuses("asks for", "sizes that lie", "idx",
         { images = write("l.idx", idx(0x0E, { 2 ^ 32 - 1, 2 ^ 32 - 1, 2 ^ 32 - 1 }, "12345678")) })
 refuses("expected 30 whole numbers", "labels that do not fit", "idx",
         { images = images, labels = write("n.idx", idx(8, { 3 }, "abc")) })
+fv.save(dir .. "/s.npz", { a = fv.zeros(3), b = fv.full({}, 1) })
+refuses("'b' has no rows: its shape is %(%)", "an array without a first dimension", "npz", { path = dir .. "/s.npz" })
+refuses("^npz: fv.load: '[^']*cut.npz': is not a zip archive", "an .npz cut short", "npz",
+        { path = write("cut.npz", read(dir .. "/s.npz"):sub(1, 40)) })
 fv.save(dir .. "/u.npz", { a = fv.zeros(3), b = fv.zeros(4) })
 refuses("must share their first size: 'a' has 3 rows, 'b' has 4", "arrays of different lengths", "npz",
         { path = dir .. "/u.npz" })

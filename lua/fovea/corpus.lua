@@ -3,18 +3,29 @@
 
 local core = require "fovea.core"
 
-local corpus = { splits = { "train", "validation", "test" } }
-
-local LIMIT = 2 ^ 30   -- bytes of one file, uncompressed
+local corpus = { splits = { "train", "validation", "test" },
+                 limit = 2 ^ 30 }   -- bytes of one file, uncompressed
 
 local function quote(path) return "'" .. path:gsub("'", "'\\''") .. "'" end
 
+--- What is left in 'f', in pieces: a file may be a pipe or have no end. Nil and why not.
+local function drain(f)
+  local parts, size = {}, 0
+  repeat
+    local part, err = f:read(2 ^ 20 | 0)
+    if err then return nil, err end
+    parts[#parts + 1], size = part, size + #(part or "")
+    if size > corpus.limit then return nil, ("holds more than %d MB"):format(corpus.limit // 2 ^ 20) end
+  until not part
+  return table.concat(parts)
+end
+
 --- What 'command' prints, or nil and why not.
-local function output(command, limit)
-  local pipe = io.popen("LC_ALL=C " .. command .. " 2>/dev/null")
-  local text = pipe:read(limit + 1) or ""
+local function output(command)
+  local pipe = io.popen("export LC_ALL=C; { " .. command .. "; } 2>/dev/null")
+  local text, err = drain(pipe)
   local good, _, code = pipe:close()
-  if #text > limit then return nil, ("holds more than %d MB"):format(limit // 2 ^ 20) end
+  if not text then return nil, err end
   if not good then return nil, "status " .. tostring(code) end
   return text
 end
@@ -23,23 +34,19 @@ end
 function corpus.read(path, who)
   local f, err = io.open(path, "rb")
   if not f then error(("%s: cannot read %s"):format(who, err), 0) end
-  local size = f:seek "end"
-  f:seek "set"
-  if size and size > LIMIT and size < math.maxinteger then
+  local head, why = f:read(2)
+  if why then
     f:close()
-    error(("%s: '%s' has %d MB, expected at most %d"):format(who, path, size // 2 ^ 20, LIMIT // 2 ^ 20), 0)
+    error(("%s: '%s' is not a file: %s"):format(who, path, why), 0)
   end
-  local gzipped = f:read(2) == "\31\139"
-  f:seek "set"
-  local text = not gzipped and f:read "a"
+  local gzipped, text = head == "\31\139", nil
+  if not gzipped then text, err = drain(f) end
   f:close()
-  if gzipped then
-    text, err = output("gzip -dc < " .. quote(path), LIMIT)
-    if not text then error(("%s: '%s' cannot be decompressed by gzip: %s"):format(who, path, err), 0) end
-  elseif not text then
-    error(("%s: '%s' is not a file"):format(who, path), 0)
+  if gzipped then text, err = output("gzip -dc < " .. quote(path)) end
+  if not text then
+    error(("%s: '%s' cannot be %s: %s"):format(who, path, gzipped and "decompressed by gzip" or "read", err), 0)
   end
-  return text
+  return gzipped and text or (head or "") .. text
 end
 
 local function exists(path)
@@ -67,16 +74,19 @@ function corpus.set(def, name, who)
   local missing = ("%s: set '%s' is not on this machine; install it: apt-get install %s"):format(who, name,
                   def.package)
   if def.command then
-    local text = output(def.command, LIMIT)
+    local text = output(def.command)
     return text and #text > 0 and text or error(missing, 0)
   end
   if not exists(def.file) then error(missing .. " (it holds " .. def.file .. ")", 0) end
   return corpus.read(def.file, who)
 end
 
---- The text that options path and set choose, and what to call it in messages.
+--- The text that options path and set choose, without a byte-order mark, and what to call
+--- it in messages.
 function corpus.text(opt, sets, who)
-  if opt.path ~= "" then return corpus.read(opt.path, who), "'" .. opt.path .. "'" end
+  if opt.path ~= "" then
+    return (corpus.read(opt.path, who):gsub("^\xef\xbb\xbf", "", 1)), "'" .. opt.path .. "'"
+  end
   return corpus.set(sets[opt.set], opt.set, who), ("set '%s'"):format(opt.set)
 end
 

@@ -14,6 +14,18 @@
 local core = require "fovea.core"
 local corpus = require "fovea.corpus"
 local options = require "fovea.options"
+local registry = require "fovea.registry"
+
+--- Title, and what there is: sizes of the splits, ids, columns, classes.
+local function text(object)
+  local list = {}
+  for i, split in ipairs(corpus.splits) do list[i] = ("%s %d"):format(split, object.sizes[split]) end
+  for _, key in ipairs { "vocab", "columns", "classes" } do
+    local n = rawget(object, key)
+    if n then list[#list + 1] = ("%s %d"):format(key, n) end
+  end
+  return registry.title(object) .. "\n" .. table.concat(list, ", ")
+end
 
 --- Checks what every batch needs; the entry's draw(split, stream, values) does the rest.
 local function finish(object, entry)
@@ -32,7 +44,7 @@ local function finish(object, entry)
   end
 end
 
-return require "fovea.registry".new {
-  kind = "data", folder = "fovea.data", finish = finish, extra = { call = "options" },
+return registry.new {
+  kind = "data", folder = "fovea.data", finish = finish, meta = { __tostring = text }, extra = { call = "options" },
   common = { { "seed", "integer", 1, "keys the batches; the splits are the same for all" } }
 }

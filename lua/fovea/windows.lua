@@ -4,6 +4,7 @@
 -- A window of length T is T + 1 tokens of one run, so no window crosses two splits.
 
 local corpus = require "fovea.corpus"
+local options = require "fovea.options"
 
 local windows = {}
 
@@ -66,6 +67,7 @@ function windows.new(runs)
     if total == 0 then
       local longest = 0
       for _, r in ipairs(runs[split]) do longest = math.max(longest, r.n) end
+      if longest < 2 then error(("%s: the %s split is empty: the data are too short"):format(who, split), 0) end
       error(("%s: option 'length': expected at most %d in the %s split, got %d"):format(who,
             math.max(longest - 1, 0), split, T), 0)
     end
@@ -82,6 +84,45 @@ function windows.new(runs)
     return out
   end
   return { sizes = sizes, draw = draw }
+end
+
+--- encode(_, text) -> list and decode(_, ids) -> text of data 'who' for its users. word(id) is
+--- what ids 1 .. most mean, 'gap' stands between them; ids are a list or an i64 tensor, whose
+--- rows, if it has two dimensions, become a list of texts.
+function windows.codec(who, most, encode, word, gap)
+  local function text(ids)
+    local out = {}
+    for i, id in ipairs(ids) do
+      if math.type(id) ~= "integer" or id < 1 or id > most then
+        error(("%s: decode: expected ids in 1 .. %d, got %s"):format(who, most, tostring(id)), 3)
+      end
+      out[i] = word(id)
+    end
+    return table.concat(out, gap)
+  end
+  local function decode(_, ids)
+    local kind = options.type(ids)
+    if kind == "tensor" then
+      local n = ids:ndim()
+      if ids:dtype() ~= "i64" or n < 1 or n > 2 then
+        error(("%s: decode: expected a list or an i64 tensor (n) or (b, n), got %s with %d dimensions"):format(who,
+              ids:dtype(), n), 2)
+      end
+      ids = ids:totable()
+      if n == 1 then return text(ids) end
+      for i, row in ipairs(ids) do ids[i] = text(row) end
+      return ids
+    elseif kind ~= "table" then
+      error(("%s: decode: expected a list or an i64 tensor of ids, got %s"):format(who, kind), 2)
+    end
+    return text(ids)
+  end
+  return function(_, s)
+    if type(s) ~= "string" then
+      error(("%s: encode: expected a string, got %s"):format(who, options.type(s)), 2)
+    end
+    return encode(s)
+  end, decode
 end
 
 --- { ids, labels } (count, T) of windows: labels are the ids one place later.

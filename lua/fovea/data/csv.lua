@@ -8,41 +8,66 @@ local sets = {
              file = "/usr/lib/python3/dist-packages/sklearn/datasets/data/digits.csv.gz" }
 }
 
---- The fields of a line; quotes may surround a field.
+--- The fields of a line, or nil and why not; quotes may surround a field, "" is one inside.
 local function fields(line, separator)
-  local out = {}
-  for f in (line .. separator):gmatch("([^" .. separator .. "]*)" .. separator) do
-    out[#out + 1] = f:match '^%s*"?(.-)"?%s*$'
-  end
+  local out, at = {}, 1
+  repeat
+    local from = line:match('^ *()"', at)
+    local stop
+    if from then
+      local close = from
+      repeat close = line:find('"', close + 1, true)
+        local double = close and line:byte(close + 1) == 34
+        if double then close = close + 1 end
+      until not double
+      if not close then return nil, "a quote does not end on its line" end
+      out[#out + 1] = line:sub(from + 1, close - 1):gsub('""', '"')
+      stop = line:match("^ *()", close + 1)
+      if stop <= #line and line:sub(stop, stop) ~= separator then return nil, "text follows a closing quote" end
+    else
+      stop = line:find(separator, at, true) or #line + 1
+      out[#out + 1] = line:sub(at, stop - 1):match "^%s*(.-)%s*$"
+    end
+    at = stop + 1
+  until stop > #line
   return out
 end
 
+--- The number that s writes in decimals, or nil.
+local function number(s) return s:find "^[+-]?%.?%d" and not s:find "[xX]" and tonumber(s) or nil end
+
+local MOST = 3.4028234663852886e38       -- of f32
+
 --- Rows as one flat list, the number of columns, and the header if the first line is one.
-local function parse(text, separator, what, who)
-  local flat, lines, width, header, number = {}, {}, nil, nil, 0
+local function parse(text, separator, heading, what, who)
+  local flat, lines, width, header, at, first = {}, {}, nil, nil, 0, nil
+  local function bad(why, ...) error(("%s: %s, line %d"):format(who, what, at) .. why:format(...), 0) end
   for line in text:gmatch "([^\r\n]*)\r?\n?" do
-    number = number + 1
+    at = at + 1
     if line:find "%S" then
-      local f = fields(line, separator)
+      local f, why = fields(line, separator)
+      if not f then bad(": %s", why) end
       width = width or #f
-      if #f ~= width then
-        error(("%s: %s, line %d: expected %d fields, got %d"):format(who, what, number, width, #f), 0)
+      if #f ~= width then bad(": expected %d fields, got %d", width, #f) end
+      local values, complete = {}, true
+      for j, s in ipairs(f) do
+        values[j] = number(s)
+        complete = complete and values[j] ~= nil
+        if values[j] and math.abs(values[j]) > MOST then
+          bad(", field %d: expected a number that f32 can hold, got %s", j, s:sub(1, 30))
+        end
       end
-      local values = {}
-      for j, s in ipairs(f) do values[j] = tonumber(s) end
-      local complete = true
-      for j = 1, width do complete = complete and values[j] ~= nil end
-      if complete then
+      first = first or at
+      if complete and not (at == first and heading) then
         table.move(values, 1, width, #flat + 1, flat)
         lines[#lines + 1] = line
-      elseif #lines == 0 and not header then
+      elseif at == first and next(values) and heading == nil then
+        bad " has words and numbers: header=true takes it for a header, header=false for a row"
+      elseif at == first and heading ~= false then
         header = f
       else
         for j, s in ipairs(f) do
-          if not values[j] then
-            error(("%s: %s, line %d, field %d: expected a number, got %q"):format(who, what, number, j,
-                  s:sub(1, 30)), 0)
-          end
+          if not values[j] then bad(", field %d: expected a number, got %q", j, s:sub(1, 30)) end
         end
       end
     end
@@ -54,8 +79,15 @@ end
 --- The column that 'label' names: a number, or a name of the header; 0 for none.
 local function column(label, width, header, what, who)
   if label == "" then return 0 end
-  local j = math.tointeger(tonumber(label))
-  for i, name in ipairs(header or {}) do if name == label then j = i end end
+  local j
+  for i, name in ipairs(header or {}) do
+    if name == label and not j then j = i
+    elseif name == label then
+      error(("%s: option 'label': columns %d and %d of %s are both named '%s': give a number"):format(who, j, i,
+            what, label), 0)
+    end
+  end
+  j = j or math.tointeger(tonumber(label))
   if not j or j < 1 or j > width then
     error(("%s: option 'label': expected a column of %s: 1 .. %d%s, got '%s'"):format(who, what, width,
           header and " or a name of its header, " .. table.concat(header, ", ") or "", label), 0)
@@ -66,13 +98,15 @@ end
 return {
   name = "csv",
   doc = "Rows of numbers: x f32 (batch, columns), and y i64 (batch) where 'label' names a column of\n"
-     .. "whole numbers: classes, counted from 1 (value - smallest + 1). A first line that is not all\n"
-     .. "numbers is the header. The hash of a line decides its split. Files may be gzipped.\n"
+     .. "whole numbers: classes, counted from 1 (value - smallest + 1). d.header has the names of\n"
+     .. "the columns. The hash of a line decides its split. Files may be gzipped.\n"
      .. "Set digits: 1797 images of 8 x 8, values 0 .. 1 and their digit.",
   ref = "set digits: UCI Optical Recognition of Handwritten Digits, as in scikit-learn (BSD-3)",
   options = {
     { "path", "string", "", "file to read; the set unless given" },
     { "set", "string", "digits", "digits is in Debian's package python3-sklearn", choices = { "digits" } },
+    { "header", "boolean", nil, "whether the first line is one; unless given, it is where none of its "
+      .. "fields is a number" },
     { "label", "string", "", "column of classes: its number or its name in the header" },
     { "separator", "string", ",", "between fields", choices = { ",", ";", "\t", " " } }
   },
@@ -81,10 +115,9 @@ return {
   build = function(opt, name)
     local text, what = corpus.text(opt, sets, name)
     local set = opt.path == "" and sets[opt.set] or {}
-    local flat, width, header, lines = parse(text, opt.separator, what, name)
+    local flat, width, header, lines = parse(text, opt.separator, opt.header, what, name)
     local j = column(opt.label == "" and tostring(set.label or "") or opt.label, width, header, what, name)
     local X, y = fv.tensor(flat, { dtype = "f64" }):reshape(#lines, width), nil
-    if (X - X):eq(0):all():item() == 0 then error(("%s: %s holds nan or inf"):format(name, what), 0) end
     if j > 0 then
       local c = X:slice(2, j, j):reshape(#lines)
       y = c:to "i64"
@@ -92,6 +125,11 @@ return {
         error(("%s: %s: the labels in column %d are not whole numbers"):format(name, what, j), 0)
       end
       y = y - y:min() + 1
+      local classes = y:max():item()
+      if classes > 1048576 then
+        error(("%s: %s: column %d spans %d values: expected classes, at most 1048576"):format(name, what, j,
+              classes), 0)
+      end
       local parts = {}
       if j > 1 then parts[#parts + 1] = X:slice(2, 1, j - 1) end
       if j < width then parts[#parts + 1] = X:slice(2, j + 1, width) end
@@ -101,7 +139,7 @@ return {
     X = (X / (set.scale or 1)):to "f32"
     local rows = corpus.rows(#lines, function(i) return lines[i] end)
     return { sizes = rows.sizes, header = header or false, columns = X:size(2),
-             classes = y and y:max():item() or nil,
+             classes = y and y:max():item() or false,
       draw = function(split, stream, v)
         local list = rows.draw(split, stream, v.batch, name)
         local at = corpus.ids(list, #list)

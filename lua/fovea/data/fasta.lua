@@ -16,7 +16,7 @@ id[("*"):byte()] = STOP
 
 --- The sequences of a FASTA text, upper case; raises for what is none.
 local function parse(text, what, who)
-  local list, parts, title, number = {}, {}, nil, 0
+  local list, parts, title, number, ended = {}, {}, nil, 0, false
   local function bad(why, ...)
     error(("%s: %s, line %d: "):format(who, what, number) .. why:format(...), 0)
   end
@@ -24,7 +24,7 @@ local function parse(text, what, who)
     if not title then return end
     if #parts == 0 then bad("the sequence '%s' is empty", title:sub(1, 40)) end
     list[#list + 1] = table.concat(parts)
-    parts = {}
+    parts, ended = {}, false
   end
   for line in text:gmatch "([^\n]*)\n?" do
     number = number + 1
@@ -34,9 +34,14 @@ local function parse(text, what, who)
       title = line:sub(2)
     elseif line ~= "" and line:sub(1, 1) ~= ";" then
       if not title then bad("expected '>' and a title first, got %q", line:sub(1, 20)) end
-      line = line:upper():gsub("%*$", "")
+      if ended then bad "expected '>' after '*', the end of a sequence" end
+      line, ended = line:upper():gsub("%*$", "")
+      ended = ended > 0
       local odd = line:find "[^A-Z]"
-      if odd then bad("expected letters of amino acids, got %q", line:sub(odd, odd)) end
+      if odd then
+        bad("expected letters of amino acids%s, got %q", line:find "[-.]" and " without gaps" or "",
+            line:sub(odd):match(utf8.charpattern))
+      end
       if line ~= "" then parts[#parts + 1] = line end
     end
   end
@@ -54,7 +59,8 @@ return {
      .. "split follow each other in the file's order. objective \"causal\": labels are the ids one place\n"
      .. "later. \"masked\": a share 'rate' of the residues has labels, all others -100; in ids 80 % of\n"
      .. "these are the mask, 10 % a random acid, 10 % themselves. The hash of a sequence decides its\n"
-     .. "split: equal ones share it, related ones need not.",
+     .. "split: equal ones share it, related ones need not. d:encode and d:decode are as for text,\n"
+     .. "with X for 21, * for 22 and _ for 23.",
   ref = "masking: Devlin et al. 2019, arXiv:1810.04805; sets: UniProt Consortium, CC BY 4.0",
   options = {
     { "path", "string", "", "FASTA file to read; the set unless given" },
@@ -81,7 +87,15 @@ return {
       counts[split] = #list
     end
     local w = windows.new(runs)
-    return { sizes = w.sizes, sequences = counts, vocab = MASK, runs = runs,
+    local letters = acids .. "X*_"
+    local function letters_of(s)
+      s = s:upper()
+      local odd = s:find "[^A-Z*]"
+      if odd then error(("%s: encode: expected amino acids and *, got %q"):format(name, s:sub(odd, odd)), 3) end
+      return windows.bytes(s, id).get(1, #s)
+    end
+    local encode, decode = windows.codec(name, MASK, letters_of, function(i) return letters:sub(i, i) end)
+    return { sizes = w.sizes, sequences = counts, vocab = MASK, runs = runs, encode = encode, decode = decode,
       draw = function(split, stream, v)
         local list = w.draw(split, stream, v.batch, v.length, name)
         if opt.objective == "causal" then return windows.next(list, v.length) end

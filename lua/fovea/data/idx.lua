@@ -14,7 +14,8 @@ local function open(path, who)
   if #s < 4 or s:byte(1) ~= 0 or s:byte(2) ~= 0 then bad "not an IDX file: expected two zero bytes first" end
   local kind, ndim = types[s:byte(3)], s:byte(4)
   if not kind then bad("unknown element type 0x%02x", s:byte(3)) end
-  if ndim < 1 or ndim > 6 or #s < 4 + 4 * ndim then bad("expected 1 to 6 dimensions, got %d", ndim) end
+  if ndim < 1 or ndim > 6 then bad("expected 1 to 6 dimensions, got %d", ndim) end
+  if #s < 4 + 4 * ndim then bad("ends inside its header of %d dimensions", ndim) end
   local dims, need = {}, kind[2]
   for i = 1, ndim do
     dims[i] = (">I4"):unpack(s, 1 + 4 * i)
@@ -63,10 +64,15 @@ return {
     if labels then
       local all = {}
       for i = 1, labels.dims[1] do row(labels, i, all) end
-      for _, y in ipairs(all) do classes = math.max(classes, y + 1) end
+      for i, y in ipairs(all) do
+        if y < 0 then
+          error(("%s: '%s': label %d: expected a class from 0, got %d"):format(name, opt.labels, i, y), 0)
+        end
+        classes = math.max(classes, y + 1)
+      end
     end
     return { sizes = rows.sizes, shape = { table.unpack(images.dims, 2) },
-             classes = labels and classes or nil,
+             classes = labels and classes or false,
       draw = function(split, stream, v)
         local list, x, y = rows.draw(split, stream, v.batch, name), {}, {}
         for _, i in ipairs(list) do

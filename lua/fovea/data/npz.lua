@@ -16,14 +16,19 @@ return {
       error(("%s: option 'path': expected a file that ends in .npz or .safetensors, got '%s'"):format(name,
             opt.path), 0)
     end
-    local arrays = fv.load(opt.path)
+    local good, arrays = pcall(fv.load, opt.path)
+    if not good then error(name .. ": " .. arrays, 0) end
     local names, n = {}, nil
     for key in pairs(arrays) do names[#names + 1] = key end
     table.sort(names)
     for _, key in ipairs(names) do
       local rows = arrays[key]:ndim() > 0 and arrays[key]:size(1) or 0
+      if rows == 0 then
+        error(("%s: '%s': '%s' has no rows: its shape is (%s)"):format(name, opt.path, key,
+              table.concat({ arrays[key]:shape() }, ",")), 0)
+      end
       n = n or rows
-      if rows ~= n or rows == 0 then
+      if rows ~= n then
         error(("%s: '%s': arrays must share their first size: '%s' has %d rows, '%s' has %d"):format(name,
               opt.path, names[1], n, key, rows), 0)
       end

@@ -14,11 +14,7 @@ local function bytes(text)
   return { n = #text, vocab = 256,
     run = function(i, j) return windows.bytes(text:sub(i, j), id) end,
     encode = function(s) return windows.bytes(s, id).get(1, #s) end,
-    decode = function(list)
-      local out = {}
-      for i, v in ipairs(list) do out[i] = string.char(v - 1) end
-      return table.concat(out)
-    end }
+    word = function(i) return string.char(i - 1) end, gap = "" }
 end
 
 local function split_words(text)
@@ -52,11 +48,7 @@ local function words(text, most, block_of)
   return { n = #ids, vocab = #word,
     run = function(i, j) return windows.list(table.move(ids, i, j, 1, {})) end,
     encode = function(s) return encode(split_words(s)) end,
-    decode = function(l)
-      local out = {}
-      for i, v in ipairs(l) do out[i] = word[v] end
-      return table.concat(out, " ")
-    end }
+    word = function(i) return word[i] end, gap = " " }
 end
 
 return {
@@ -66,7 +58,8 @@ return {
      .. "vocab - 1 of the training split from 2 on, others 1. The text is cut into blocks and each\n"
      .. "block belongs to one split by the hash of its place; windows stay inside a split.\n"
      .. "objective \"masked\": as for proteins (fasta), the mask being the last of vocab + 1 ids.\n"
-     .. "d:encode(text) -> list of ids, d:decode(list) -> text. d.runs holds each split whole.",
+     .. "d:encode(text) -> list of ids; d:decode(list or i64 (n)) -> text, of (b, n) a list of texts.\n"
+     .. "d.runs holds each split whole.",
   ref = "set genesis: King James Version, public domain; set kjv: Debian's bible-kjv; masking: Devlin\n"
      .. "et al. 2019, arXiv:1810.04805",
   options = {
@@ -99,9 +92,10 @@ return {
     local runs = windows.cut(t.n, block, t.run)
     local w = windows.new(runs)
     local masked = opt.objective == "masked"
-    return { sizes = w.sizes, vocab = masked and t.vocab + 1 or t.vocab, runs = runs,
-      encode = function(_, s) return t.encode(s) end,
-      decode = function(_, list) return t.decode(list) end,
+    local vocab = masked and t.vocab + 1 or t.vocab
+    local encode, decode = windows.codec(name, vocab, t.encode,
+                                         function(i) return i > t.vocab and "<mask>" or t.word(i) end, t.gap)
+    return { sizes = w.sizes, vocab = vocab, runs = runs, encode = encode, decode = decode,
       draw = function(split, stream, v)
         local list = w.draw(split, stream, v.batch, v.length, name)
         if not masked then return windows.next(list, v.length) end
