@@ -225,7 +225,7 @@ static fov_Status tile (const Job *J, ptrdiff_t e, ptrdiff_t i, ptrdiff_t m, ptr
 static fov_Status task (void *arg, ptrdiff_t at) {
   const Job *J = arg;
   ptrdiff_t size = (ptrdiff_t)fov_type_size(J->C.t.type);
-  ptrdiff_t ik = at % J->pk, in = at / J->pk % J->pn, im = at / (J->pk * J->pn) % J->pm;
+  ptrdiff_t in = at % J->pn, ik = at / J->pn % J->pk, im = at / (J->pn * J->pk) % J->pm;
   ptrdiff_t e = at / (J->pk * J->pn * J->pm) * J->group;
   ptrdiff_t w = J->panel ? J->panel->width : 16, d = J->panel ? J->panel->depth : 16;
   ptrdiff_t i = bound(J->m, J->pm, im, 48), m = bound(J->m, J->pm, im + 1, 48) - i;

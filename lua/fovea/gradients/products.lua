@@ -11,7 +11,8 @@ local function T(x) return x:transpose(-2, -1) end
 local function like(x) return { dtype = x:dtype() } end
 
 --- dX = dZ Y' and dY = X' dZ; vectors are matrices with a size of 1. Where one matrix
---- meets a batch, its gradient is one product over the whole batch.
+--- meets a batch, its gradient is one product over the whole batch, made as (dZ' X)' where
+--- Y is the transpose of a matrix as it lies in memory: then so is dY.
 local function product(f, x, y)
   local z = raw(f, x, y)
   local fx, fy = fit(x, x), fit(y, y)
@@ -19,6 +20,7 @@ local function product(f, x, y)
   local a, b = fy and x, fx and y
   local shape_x, shape_y = { method.shape(x) }, { method.shape(y) }
   local dtype_x, dtype_y = method.dtype(x), method.dtype(y)
+  local turned = fy and ny == 2 and not method.is_contiguous(y) and method.is_contiguous(method.t(y))
   return record(z, function(dz)
     if nx == 1 then dz = dz:unsqueeze(ny == 1 and -1 or -2) end
     if ny == 1 then dz = dz:unsqueeze(-1) end
@@ -32,7 +34,7 @@ local function product(f, x, y)
       if ny <= 2 and X:ndim() > 2 then
         X, dz = X:reshape(-1, X:size(-1)), dz:reshape(-1, dz:size(-1))
       end
-      dy = T(X):matmul(dz)
+      dy = turned and T(T(dz):matmul(X)) or T(X):matmul(dz)
       dy = sum_to(ny == 1 and dy:squeeze(-1) or dy, shape_y, dtype_y)
     end
     return dx, dy

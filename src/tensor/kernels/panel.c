@@ -15,15 +15,23 @@ enum { NV = 4, MR = 6 };
 #else
 enum { NV = 2, MR = 6 };
 #endif
-enum { KC = 384 };
+enum { KC = 384, LINE = 64 / sizeof(real) };
 
 #define W (NV * VL)
 
+/* What the p-th term of a block fetches for later: x + p row. */
+typedef struct Ahead { const real *x; ptrdiff_t row; } Ahead;
+
 static inline __attribute__((always_inline)) void
 block (int rows, ptrdiff_t k, const real *A, ptrdiff_t ra, ptrdiff_t ca, const real *B,
-       real *C, ptrdiff_t ldc, int add) {
+       const Ahead *later, real *C, ptrdiff_t ldc, int add) {
   vec acc[MR][NV];
-  ptrdiff_t ahead = MR * k;   /* where a packed A goes on */
+  /* What the next rows will read: the next columns of A where rows are adjacent,
+   * else what follows the dense or packed rows of this block. */
+  const bool columns = ra == 1 && ca != MR;
+  const real *next = columns ? A + LINE : A + MR * (ra == 1 ? k : ra);
+  const ptrdiff_t step = columns ? ca : MR, row = later->row;
+  const real *far = later->x;
 #pragma GCC unroll 8
   for (int r = 0; r < rows; r++)
 #pragma GCC unroll 8
@@ -31,9 +39,10 @@ block (int rows, ptrdiff_t k, const real *A, ptrdiff_t ra, ptrdiff_t ca, const r
       __builtin_prefetch(C + r * ldc + v * VL, 1);
       acc[r][v] = vzero();
     }
-  for (ptrdiff_t p = 0; p < k; p++, A += ca, B += W) {
+  for (ptrdiff_t p = 0; p < k; p++, A += ca, B += W, next += step, far += row) {
     vec b[NV];
-    __builtin_prefetch(A + ahead);
+    __builtin_prefetch(next);
+    __builtin_prefetch(far, 0, 2);
 #pragma GCC unroll 8
     for (int v = 0; v < NV; v++) b[v] = vload(B + v * VL);
 #pragma GCC unroll 8
@@ -54,14 +63,14 @@ block (int rows, ptrdiff_t k, const real *A, ptrdiff_t ra, ptrdiff_t ca, const r
 
 /* Rows beyond a multiple of MR. */
 static void edge (int rows, ptrdiff_t k, const real *A, ptrdiff_t ra, ptrdiff_t ca,
-                  const real *B, real *C, ptrdiff_t ldc, int add) {
+                  const real *B, const Ahead *later, real *C, ptrdiff_t ldc, int add) {
   switch (rows) {
-    case 1: block(1, k, A, ra, ca, B, C, ldc, add); break;
-    case 2: block(2, k, A, ra, ca, B, C, ldc, add); break;
-    case 3: block(3, k, A, ra, ca, B, C, ldc, add); break;
-    case 4: block(4, k, A, ra, ca, B, C, ldc, add); break;
-    case 5: block(5, k, A, ra, ca, B, C, ldc, add); break;
-    default: block(MR, k, A, ra, ca, B, C, ldc, add);
+    case 1: block(1, k, A, ra, ca, B, later, C, ldc, add); break;
+    case 2: block(2, k, A, ra, ca, B, later, C, ldc, add); break;
+    case 3: block(3, k, A, ra, ca, B, later, C, ldc, add); break;
+    case 4: block(4, k, A, ra, ca, B, later, C, ldc, add); break;
+    case 5: block(5, k, A, ra, ca, B, later, C, ldc, add); break;
+    default: block(MR, k, A, ra, ca, B, later, C, ldc, add);
   }
 }
 
@@ -70,7 +79,10 @@ static void pack (ptrdiff_t k, ptrdiff_t n, const real *B, ptrdiff_t rb, ptrdiff
                   real *P) {
   if (n < W) memset(P, 0, (size_t)(k * W) * sizeof *P);
   if (cb == 1)
-    for (ptrdiff_t p = 0; p < k; p++) memcpy(P + p * W, B + p * rb, (size_t)n * sizeof *P);
+    for (ptrdiff_t p = 0; p < k; p++) {
+      for (ptrdiff_t j = 0; j < n; j += LINE) __builtin_prefetch(B + (p + 8) * rb + j);
+      memcpy(P + p * W, B + p * rb, (size_t)n * sizeof *P);
+    }
   else
     for (ptrdiff_t p0 = 0; p0 < k; p0 += 16)     /* a cache line of B at a time */
       for (ptrdiff_t j = 0; j < n; j++)
@@ -110,16 +122,20 @@ static fov_Status product (ptrdiff_t i0, ptrdiff_t p0, ptrdiff_t m, ptrdiff_t n,
     for (ptrdiff_t j = 0; j < n; j += W) {
       ptrdiff_t w = n - j < W ? n - j : W;
       pack(kc, w, B + p * rb + j * cb, rb, cb, P);
+      /* packed next: each of the first NV blocks of rows fetches a vector of its rows */
+      const real *then = j + W < n ? B + p * rb + (j + W) * cb : B + (p + kc) * rb;
       for (ptrdiff_t i = 0; i < m; i += MR) {
         const real *a = L->padded ? A + (p0 + p) * L->padded + (i0 + i) * kc
                                   : A + (i0 + i) * sr + (p0 + p) * sc;
         real *c = C + i * ldc + j;
         int rows = m - i < MR ? (int)(m - i) : MR;
+        const bool fetch = cb == 1 && i < MR * NV;
+        Ahead later = { fetch ? then + i / MR * VL : a, fetch ? rb : 0 };
         if (w == W) {
-          edge(rows, kc, a, sr, sc, P, c, ldc, p > 0);
+          edge(rows, kc, a, sr, sc, P, &later, c, ldc, p > 0);
           continue;
         }
-        edge(rows, kc, a, sr, sc, P, edges, W, 0);
+        edge(rows, kc, a, sr, sc, P, &later, edges, W, 0);
         for (int r = 0; r < rows; r++)
           for (ptrdiff_t v = 0; v < w; v++)
             c[r * ldc + v] = p > 0 ? c[r * ldc + v] + edges[r * W + v] : edges[r * W + v];
