@@ -82,8 +82,9 @@ static void large (void) {
     if (x) memset(x, 1, n);
     fov_big_free(x, n);
   }
-  /* never more than 40 MB in use: at most the floor of 64 MB stays mapped */
-  ok(resident() - before < 72 << 20, "blocks of many sizes, one at a time, keep under 72 MB");
+  /* never more than 50 MB in use, with what other tests hold: half as much again stays
+     mapped; all the classes together are over 400 MB */
+  ok(resident() - before < 80 << 20, "blocks of many sizes, one at a time, keep under 80 MB");
 }
 
 enum { N = 1000 };

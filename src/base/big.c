@@ -4,7 +4,7 @@
  * given back stays mapped and serves the next request of its class.  Classes
  * are eight to the octave (at most 12.5 % unused).  Two bounds hold:
  *   idle bytes        <= CACHE
- *   idle + used bytes <= max(most bytes ever in use at once, FLOOR)
+ *   idle + used bytes <= max(1.5 times the most bytes ever in use at once, FLOOR)
  * and the block idle for longest is the first to go.  An idle block holds its
  * own links. */
 #include "base/base.h"
@@ -98,7 +98,8 @@ void *fov_big_alloc (size_t bytes) {
   if (b) {
     take(b, number);
   } else {
-    size_t limit = most > FLOOR ? most : FLOOR, need = used + size;
+    size_t limit = most + most / 2, need = used + size;
+    if (limit < FLOOR) limit = FLOOR;
     drop = trim(limit > need ? limit - need : 0);
   }
   pthread_mutex_unlock(&lock);
