@@ -19,7 +19,7 @@
 #include <stdlib.h>
 
 enum { MOST = 256 };                   /* threads */
-static const double SPIN = 60e-6;
+static const double SPIN = 200e-6;
 
 typedef struct Job {
   fov_Task *task;

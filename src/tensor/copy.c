@@ -50,13 +50,21 @@ static fov_Status rows (void *arg, ptrdiff_t task) {
     index[k] = row % s->shape[k];
     row /= s->shape[k];
   }
+  index[last] = col;
+  const char *from = fov_at(s, index);
+  char *to = fov_at(d, index);
+  const ptrdiff_t up = last > 0 ? s->stride[last - 1] * (ptrdiff_t)fov_type_size(s->type) : 0;
+  const ptrdiff_t down = last > 0 ? d->stride[last - 1] * (ptrdiff_t)fov_type_size(d->type) : 0;
   while (at < end) {
-    ptrdiff_t m = width - col < end - at ? width - col : end - at;
-    index[last] = col;
-    loop(fov_at(s, index), s->stride[last], fov_at(d, index), d->stride[last], m);
+    ptrdiff_t m = width - index[last] < end - at ? width - index[last] : end - at;
+    loop(from, s->stride[last], to, d->stride[last], m);
     at += m;
-    col = 0;
-    for (int k = last - 1; k >= 0 && ++index[k] == s->shape[k]; k--) index[k] = 0;
+    bool whole = index[last] == 0;
+    index[last] = 0;
+    int k = last - 1;
+    while (k >= 0 && ++index[k] == s->shape[k]) index[k--] = 0;
+    if (whole && k == last - 1) from += up, to += down;
+    else from = fov_at(s, index), to = fov_at(d, index);
   }
   return FOV_OK;
 }
