@@ -6,21 +6,18 @@ import torch.nn.functional as F
 
 from shared import HEADS, inputs, passes
 
-CHUNK = 64
-
 
 def tensors(n):
     q, k, v = inputs(n, 3)
     return [q, F.normalize(k, dim=-1), v, torch.rand(1, HEADS, n, 1)]
 
 
-def chunked(q, k, v, b):
+def chunked(q, k, v, b, size=64):
     """The WY form: within a chunk (I + tril(b k k', -1)) [u w] = b [v k], then one
     product with the state for each chunk."""
-    parts = [x.unflatten(-2, (-1, CHUNK)) for x in (q, k, v, b)]
-    Q, K, V, B = parts
+    Q, K, V, B = (x.unflatten(-2, (-1, size)) for x in (q, k, v, b))
     KB = B * K
-    lower = (KB @ K.mT).tril(-1) + torch.eye(CHUNK)
+    lower = (KB @ K.mT).tril(-1) + torch.eye(size)
     UW = torch.linalg.solve_triangular(lower, torch.cat([B * V, KB], -1), upper=False, unitriangular=True)
     U, W = UW.chunk(2, -1)
     A = (Q @ K.mT).tril()

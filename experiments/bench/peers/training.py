@@ -1,9 +1,11 @@
 """One training step of the byte model of ../cases/training.lua, in torch."""
+from functools import partial
+
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-import shared  # noqa: F401  threads, seed
+import delta
 
 VOCAB, LAYERS, WIDTH, HEADS, LENGTH, BATCH, CHUNK = 256, 2, 128, 4, 256, 16, 32
 HEAD = WIDTH // HEADS
@@ -37,36 +39,6 @@ class Delta(Softmax):
         q, k = (F.normalize(F.silu(self.heads(f(x))), dim=-1) for f in (self.q, self.k))
         beta = self.beta(x).sigmoid().transpose(1, 2).unsqueeze(-1)
         return self.norm(self.rule(q * HEAD ** -0.5, k, self.heads(self.v(x)), beta))
-
-
-def chunked(q, k, v, b):
-    """As delta.chunked: within a chunk (I + tril(b k k', -1)) [u w] = b [v k]."""
-    Q, K, V, B = (x.unflatten(-2, (-1, CHUNK)) for x in (q, k, v, b))
-    KB = B * K
-    lower = (KB @ K.mT).tril(-1) + torch.eye(CHUNK)
-    UW = torch.linalg.solve_triangular(lower, torch.cat([B * V, KB], -1), upper=False, unitriangular=True)
-    U, W = UW.chunk(2, -1)
-    A = (Q @ K.mT).tril()
-    S, out = None, []
-    for qc, kc, uc, wc, ac in zip(*(x.unbind(2) for x in (Q, K, U, W, A))):
-        if S is None:
-            out.append(ac @ uc)
-            S = kc.mT @ uc
-        else:
-            r = uc - wc @ S
-            out.append(qc @ S + ac @ r)
-            S = S + kc.mT @ r
-    return torch.stack(out, 2).flatten(2, 3)
-
-
-def stepped(q, k, v, b):
-    """A token at a time."""
-    S = q.new_zeros(*q.shape[:2], HEAD, HEAD)
-    out = []
-    for qt, kt, vt, bt in zip(*(x.split(1, -2) for x in (q, k, v, b))):
-        S = S + kt.mT @ (bt * (vt - kt @ S))
-        out.append(qt @ S)
-    return torch.cat(out, -2)
 
 
 class Block(nn.Module):
@@ -123,7 +95,7 @@ def chain(n):
 
 FORMS = {
     "softmax": lambda compiled: step(Softmax, compiled),
-    "delta": lambda compiled: step(lambda: Delta(chunked), compiled),
-    "delta_loop": lambda compiled: step(lambda: Delta(stepped), compiled),
+    "delta": lambda compiled: step(lambda: Delta(partial(delta.chunked, size=CHUNK)), compiled),
+    "delta_loop": lambda compiled: step(lambda: Delta(delta.stepped), compiled),
     "chain": chain,
 }
