@@ -38,5 +38,22 @@ for path in io.popen("ls -d experiments/*/"):lines() do
 end
 tap.ok(ran > 0, "some experiment declares a smoke test")
 
+-- ---- Ctrl-C: a run of many seeds is stopped once the log has 'after' ----
+
+local function stopped(name, options, after, row)
+  local at = out .. "/stopped"
+  local p = io.popen(([[
+    mkdir -p %s; %s run experiments/%s --seeds=100000 --out=%s %s >%s/log 2>&1 & pid=$!
+    for i in $(seq 600); do grep -q '%s' %s/log && break; sleep 0.05; done
+    kill -INT $pid; wait $pid; echo status $?; tail -1 %s/log; grep -c '%s' %s/results.csv]]):format(at, exe,
+    name, at, options, at, after, at, at, row, at))
+  local text = p:read "a"
+  p:close()
+  tap.ok(text:find "^status 1\nfovea: interrupted: [^\n]+\n1\n$", name .. ": Ctrl-C leaves what was computed", "%s",
+         text)
+  os.execute("rm -r " .. at)
+end
+stopped("swap_in", "--steps=2 --tune=1 --batch=2 --length=16 --windows=1", "seed 2: trained", "^DPFP-2,")
+
 os.execute("rm -rf " .. out)
 tap.done()

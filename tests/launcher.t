@@ -61,13 +61,17 @@ tap.ok(text:find "unknown option '%-%-drawz=3'", "experiments refuse unknown opt
 
 text = sh(exe .. " run experiments/kernel_comparison --drawz=3")
 tap.ok(text:find "did you mean '%-%-draws'", "and name the nearest", "%s", text)
-for word, want in pairs { ["draws=1.5"] = "a whole number",
+for word, want in pairs { ["draws=1.5"] = "a whole number from 1",
                           ["source=txt"] = 'one of "text", "model", "both"' } do
   local message = "option --%s: expected %s, got '%s'"
   text = sh(exe .. " run experiments/kernel_comparison --" .. word)
   tap.ok(text:find(message:format(word:match "%w+", want, word:match "=(.*)"), 1, true),
          "and what their declarations do not take", "%s", text)
 end
+text = sh(exe .. " run experiments/kernel_comparison --only=zzz")
+tap.ok(text:find "^fovea: %-%-only: expected [^\n]*, got 'zzz'\n$", "a method there is none of", "%s", text)
+text = sh(exe .. " run experiments/kernel_comparison --text")
+tap.ok(text:find "option %-%-text: expected %-%-text=value\n$", "and one without its value", "%s", text)
 text = sh(exe .. " run experiments/kernel_comparison --out=" .. write("taken", "mine"))
 tap.ok(text:find "^fovea: [^:\n]*run.lua:%d+: cannot write the results: mkdir: [^\n]*taken: [%w ]+\n$",
        "a folder that is a file", "%s", text)

@@ -51,6 +51,9 @@ local function methods(opt, dim)
     for _, m in ipairs(list) do
       if m.name == "uniform" or m.name:lower():find(opt.only:lower(), 1, true) then kept[#kept + 1] = m end
     end
+    if #kept == 1 and not ("uniform"):find(opt.only:lower(), 1, true) then
+      error(("--only: expected part of a method's name, such as nystrom, got '%s'"):format(opt.only), 0)
+    end
     list = kept
   end
   return list
@@ -124,10 +127,6 @@ local function evaluate(m, group, opt, stream)
   return row
 end
 
-local function interval(lo, hi, f)
-  return lo and ("[" .. f .. ", " .. f .. "]"):format(lo, hi) or ""
-end
-
 local function present(rows)
   local g = grid.new {
     { "input" }, { "shown", nil, "method" }, { "budget", nil, "m" }, { "err", "%.3f", "rel. error" },
@@ -138,8 +137,9 @@ local function present(rows)
   local last
   for _, r in ipairs(rows) do
     r.shown = r.path == "exact" and r.method .. " (exact)" or r.method
-    r.err95, r.kl95 = interval(r.err_lo, r.err_hi, "%.3f"), interval(r.kl_lo, r.kl_hi, "%.3f")
-    r.spread = interval(r.ms_lo, r.ms_hi, "%.2f")
+    r.err95 = grid.interval("%.3f", r.err_lo, r.err_hi)
+    r.kl95 = grid.interval("%.3f", r.kl_lo, r.kl_hi)
+    r.spread = grid.interval("%.2f", r.ms_lo, r.ms_hi)
     r.rule = last and last.input ~= r.input
     last = r
     g:add(r)
@@ -203,12 +203,11 @@ return {
     { name = "text", type = "string", default = "", doc = "UTF-8 text to use; default: Genesis, embedded" },
     { name = "source", type = "string", default = "both", choices = { "text", "model", "both" },
       doc = "word vectors of the text, a trained model's inputs, or both" },
-    { name = "draws", type = "integer", default = 3, doc = "random draws of each random method" },
-    { name = "passages", type = "integer", default = 3, doc = "passages of each length" },
+    { name = "draws", type = "integer", default = 3, lo = 1, doc = "random draws of each random method" },
+    { name = "passages", type = "integer", default = 3, lo = 1, doc = "passages of each length" },
     { name = "only", type = "string", default = "", doc = "only methods whose name contains this" },
   },
   run = function(opt)
-    if opt.draws < 1 or opt.passages < 1 then error("--draws and --passages: expected at least 1", 0) end
     local groups, about = inputs.groups(opt)
     results.folder(opt.out)
     local rows, uniform = {}, {}
@@ -227,24 +226,10 @@ return {
     local g = present(rows)
     local setting = ("%s; seed %d, %d draws; %.1f s\n%s"):format(about, opt.seed, opt.draws, seconds,
       tostring(fv.info()))
-    print(g:text())
-    print "\n"
-    print(reading)
-    print("\n" .. setting)
-    local csv = opt.out .. "/results.csv"
-    results.write(csv, g:csv { "input", "method", "budget", "passages", "draws", "err", "err_lo", "err_hi",
-                               "kl", "kl_lo", "kl_hi", "skill", "neg", "ms", "ms_lo", "ms_hi", "path" })
-    local fig = figure(rows, groups, uniform)
-    fig:save(opt.out .. "/error.png")
-    fig:save(opt.out .. "/error.svg")
-    local page = report.new "Softmax attention approximated on real text"
-    page:text(reading)
-    page:figure(opt.out .. "/error.svg", "Relative output error against budget; bands: 95 % intervals.")
-    page:heading "All results"
-    page:table(g)
-    page:heading "Setting"
-    page:pre(setting)
-    results.write(opt.out .. "/report.html", page:html())
-    print(("\nresults  %s\nfigure   %s/error.png\nreport   %s/report.html"):format(csv, opt.out, opt.out))
+    report.publish(opt.out, { grid = g, reading = reading, setting = setting,
+      figure = figure(rows, groups, uniform),
+      caption = "Relative output error against budget; bands: 95 % intervals.",
+      columns = { "input", "method", "budget", "passages", "draws", "err", "err_lo", "err_hi", "kl", "kl_lo",
+                  "kl_hi", "skill", "neg", "ms", "ms_lo", "ms_hi", "path" } })
   end,
 }

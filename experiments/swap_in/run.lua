@@ -104,18 +104,13 @@ local function replicate(opt, shape, seed, swaps, bar)
   return rows, model
 end
 
-local function interval(list)
-  local lo, hi = stats.t_interval(list)
-  return lo and ("[%.3f, %.3f]"):format(lo, hi) or ""
-end
-
 --- The table: means over seeds; 'cost' is the paired difference to exact after as many steps.
 local function summarise(all, swaps)
-  local g = grid.new { { "name", nil, "attention" }, { "before", "%.3f", "swapped" },
-    { "before95", nil, "95 %", right = true }, { "after", "%.3f", "after tuning" },
-    { "cost", "%+.3f", "cost" }, { "cost95", nil, "95 %", right = true }, { "diverged", nil, "diverged" },
-    { "e1", "%.3f", "error 1" }, { "e2", "%.3f", "error 2" }, { "low", "%.3f", "low entropy" },
-    { "mid", "%.3f", "middle" }, { "high", "%.3f", "high" } }
+  local function bracket(name) return { name, nil, "95 %", right = true } end
+  local g = grid.new { { "name", nil, "attention" }, { "before", "%.3f", "swapped" }, bracket "before95",
+    { "after", "%.3f", "after tuning" }, bracket "after95", { "cost", "%+.3f" }, bracket "cost95",
+    { "diverged" }, { "e1", "%.3f", "error 1" }, { "e2", "%.3f", "error 2" },
+    { "low", "%.3f", "low entropy" }, { "mid", "%.3f", "middle" }, { "high", "%.3f", "high" } }
   for _, swap in ipairs(swaps) do
     local before, after, cost, e, lost = {}, {}, {}, { {}, {}, {}, {}, {} }, 0
     for i, rows in ipairs(all) do
@@ -131,13 +126,17 @@ local function summarise(all, swaps)
         e[j][i] = value
       end
     end
-    local control = swap[1] == "exact"
-    g:add { name = swap[1], before = stats.mean(before), before95 = interval(before),
-            after = #after > 0 and stats.mean(after) or nil,
-            cost = not control and #cost > 0 and stats.mean(cost) or nil,
-            cost95 = not control and #cost > 1 and interval(cost) or "", diverged = lost,
-            e1 = stats.mean(e[1]), e2 = stats.mean(e[2]), low = stats.mean(e[3]), mid = stats.mean(e[4]),
-            high = stats.mean(e[5]) }
+    local row = { name = swap[1], diverged = lost, e1 = stats.mean(e[1]), e2 = stats.mean(e[2]),
+                  low = stats.mean(e[3]), mid = stats.mean(e[4]), high = stats.mean(e[5]) }
+    local function add(name, list, format)
+      row[name] = #list > 0 and stats.mean(list) or nil
+      local lo, hi = stats.t_interval(list)
+      row[name .. "_lo"], row[name .. "_hi"], row[name .. "95"] = lo, hi, grid.interval(format, lo, hi)
+    end
+    add("before", before, "%.3f")
+    add("after", after, "%.3f")
+    if swap[1] ~= "exact" then add("cost", cost, "%+.3f") end
+    g:add(row)
   end
   return g
 end
@@ -175,22 +174,23 @@ return {
     { name = "text", type = "string", default = "", doc = "UTF-8 text; default: Genesis, embedded" },
     { name = "objective", type = "string", default = "causal", choices = { "causal", "masked" },
       doc = "next byte, or the bytes under a mask (30 %), seen from both sides" },
-    { name = "steps", type = "integer", default = 1000, doc = "steps of training with exact attention" },
-    { name = "tune", type = "integer", default = 200, doc = "steps after the swap" },
-    { name = "seeds", type = "integer", default = 3, doc = "independent models" },
-    { name = "batch", type = "integer", default = 8, doc = "windows of a batch" },
-    { name = "length", type = "integer", default = 256, doc = "bytes of a window" },
-    { name = "windows", type = "integer", default = 8, doc = "batches of the evaluation" },
-    { name = "lr", type = "number", default = 3e-3, doc = "the highest rate" },
+    { name = "steps", type = "integer", default = 1000, lo = 1, doc = "steps of training with exact attention" },
+    { name = "tune", type = "integer", default = 200, lo = 1, doc = "steps after the swap" },
+    { name = "seeds", type = "integer", default = 3, lo = 1, doc = "independent models" },
+    { name = "batch", type = "integer", default = 8, lo = 1, doc = "windows of a batch" },
+    { name = "length", type = "integer", default = 256, lo = 1, doc = "bytes of a window" },
+    { name = "windows", type = "integer", default = 8, lo = 1, doc = "batches of the evaluation" },
+    { name = "lr", type = "number", default = 3e-3, lo = 0, doc = "the highest rate" },
     { name = "model", type = "string", default = "", doc = "also saves the first model here (.safetensors)" },
   },
   smoke = { steps = 2, tune = 1, seeds = 2, batch = 2, length = 16, windows = 1 },
   run = function(opt)
-    for _, name in ipairs { "steps", "tune", "seeds", "batch", "length", "windows" } do
-      if opt[name] < 1 then error(("--%s: expected at least 1, got %d"):format(name, opt[name]), 0) end
-    end
-    if opt.objective ~= "causal" and opt.objective ~= "masked" then
-      error(("--objective: expected causal or masked, got '%s'"):format(opt.objective), 0)
+    if opt.model ~= "" then
+      if not opt.model:find "%.safetensors$" then
+        error(("--model: expected a path that ends in .safetensors, got '%s'"):format(opt.model), 0)
+      end
+      local good, why = results.writable(opt.model)
+      if not good then error("--model: " .. why, 0) end
     end
     local text_model = dofile(opt.dir .. "/../data/text_model.lua")
     results.folder(opt.out)
@@ -201,30 +201,22 @@ return {
     end
     local bar = progress.new(opt.seeds * (#swaps + 1), "swap in")
     local all = {}
-    for i = 1, opt.seeds do
-      local model
-      all[i], model = replicate(opt, text_model, opt.seed + i - 1, swaps, bar)
-      if i == 1 and opt.model ~= "" then model:save(opt.model) end
-    end
+    local stopped = progress.interrupted(function()
+      for i = 1, opt.seeds do
+        local rows, model = replicate(opt, text_model, opt.seed + i - 1, swaps, bar)
+        all[i] = rows
+        if i == 1 and opt.model ~= "" then model:save(opt.model) end
+      end
+    end)
     local seconds = bar:finish()
+    if #all == 0 then error("interrupted before the first seed was done", 0) end
     local g = summarise(all, swaps)
-    local setting = ("seeds %d to %d; %d steps, then %d; batches of %d x %d bytes; %.0f s\n%s"):format(
-      opt.seed, opt.seed + opt.seeds - 1, opt.steps, opt.tune, opt.batch, opt.length, seconds,
-      tostring(fv.info()))
-    print(g:text() .. "\n\n" .. reading .. "\n\n" .. setting)
-    local columns = { "name", "before", "after", "cost", "diverged", "e1", "e2", "low", "mid", "high" }
-    results.write(opt.out .. "/results.csv", g:csv(columns))
-    local fig = figure(g)
-    fig:save(opt.out .. "/error.png")
-    fig:save(opt.out .. "/error.svg")
-    local page = report.new "Attention replaced in a trained model"
-    page:text(reading)
-    page:table(g)
-    page:figure(opt.out .. "/error.svg", "Loss after the swap and after tuning; error by entropy of the row.")
-    page:heading "Setting"
-    page:pre(setting)
-    results.write(opt.out .. "/report.html", page:html())
-    print(("\nresults  %s/results.csv\nfigure   %s/error.png\nreport   %s/report.html"):format(opt.out,
-          opt.out, opt.out))
+    report.publish(opt.out, { grid = g, reading = reading, figure = figure(g),
+      caption = "Loss after the swap and after tuning; error by entropy of the row.",
+      setting = ("seeds %d to %d; %d steps, then %d; batches of %d x %d bytes; %.0f s\n%s"):format(opt.seed,
+        opt.seed + #all - 1, opt.steps, opt.tune, opt.batch, opt.length, seconds, tostring(fv.info())),
+      columns = { "name", "before", "before_lo", "before_hi", "after", "after_lo", "after_hi", "cost",
+                  "cost_lo", "cost_hi", "diverged", "e1", "e2", "low", "mid", "high" } })
+    if stopped then error(("interrupted: the results are of %d of %d seeds"):format(#all, opt.seeds), 0) end
   end,
 }

@@ -75,6 +75,9 @@ function grid:csv(names)
   return table.concat(lines, "\n") .. "\n"
 end
 
+--- "[lo, hi]", both by the format f, or "" where there is none.
+function grid.interval(f, lo, hi) return lo and ("[" .. f .. ", " .. f .. "]"):format(lo, hi) or "" end
+
 function grid.escape(s)
   return (tostring(s):gsub("[&<>\"]", { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;" }))
 end

@@ -29,4 +29,11 @@ function progress:finish()
   return self.clock() - self.start
 end
 
+--- Calls f(...); whether Ctrl-C ended it. Any other error goes on.
+function progress.interrupted(f, ...)
+  local good, err = pcall(f, ...)
+  if not good and not tostring(err):find "interrupted!" then error(err, 0) end
+  return not good
+end
+
 return progress

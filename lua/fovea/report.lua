@@ -1,6 +1,7 @@
 --- One self-contained HTML page: text, tables and figures, nothing fetched.
 
 local grid = require "fovea.grid"
+local results = require "fovea.results"
 
 local style = [[
 body{font:16px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#222}
@@ -41,6 +42,26 @@ function report:html()
   return table.concat { "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>",
     grid.escape(self.title), "</title><style>", style, "</style></head><body><h1>",
     grid.escape(self.title), "</h1>", table.concat(self.parts, "\n"), "</body></html>\n" }
+end
+
+--- For experiments: prints r.grid, r.reading and r.setting; writes them and r.figure (a plot, with
+--- r.caption) into the folder as report.html, error.png and error.svg, and as results.csv the
+--- columns r.columns of the grid; prints where.
+function report.publish(folder, r)
+  print(r.grid:text() .. "\n\n" .. r.reading .. "\n\n" .. r.setting)
+  results.write(folder .. "/results.csv", r.grid:csv(r.columns))
+  r.figure:save(folder .. "/error.png")
+  r.figure:save(folder .. "/error.svg")
+  local page = report.new(r.figure.title)
+  page:text(r.reading)
+  page:figure(folder .. "/error.svg", r.caption)
+  page:heading "All results"
+  page:table(r.grid)
+  page:heading "Setting"
+  page:pre(r.setting)
+  results.write(folder .. "/report.html", page:html())
+  print(("\nresults  %s/results.csv\nfigure   %s/error.png\nreport   %s/report.html"):format(folder, folder,
+        folder))
 end
 
 return report

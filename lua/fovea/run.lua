@@ -36,6 +36,9 @@ local function parse(args, path, spec)
       error(("%s: unknown option '%s'%s: expected --name=value with name one of %s"):format(path, a,
         near and (" (did you mean '--%s'?)"):format(near) or "", table.concat(spec.names, ", ")), 0)
     end
+    if not a:find("=", 1, true) and o.type ~= "boolean" then
+      error(("%s: option --%s: expected --%s=value"):format(path, name, name), 0)
+    end
     local v, want = options.word(o, value)
     if v == nil then error(("%s: option --%s: expected %s, got '%s'"):format(path, name, want, value), 0) end
     given[name] = v
