@@ -236,7 +236,7 @@ do
              fv.grad(plain(function(a) return fv.checkpoint(noisy, a) end)), x)
   local y = plain(function(a) return fv.checkpoint(layer, a) end)(x)
   fv.no_grad(function() w:mul_(2) end)
-  tap.raises("did not return the same when the backward", "so does a parameter that was changed", y.backward, y)
+  tap.raises("checkpoint: f64 %(3,3%) was changed in place", "so does a parameter that was changed", y.backward, y)
   local inf = plain(function(a) return fv.checkpoint(function(b) return b / 0 - b / 0, b end, a) end)
   tap.ok(pcall(fv.grad(inf), x), "NaN is the same as NaN")
   w:requires_grad(false)

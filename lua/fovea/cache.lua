@@ -6,7 +6,8 @@
 -- Only the first to go on from a state uses its room; another gets room of its own.
 
 local core = require "fovea.core"
-local node = core.taping.node
+local node, unseen = core.taping.node, core.taping.unseen
+local copy_ = getmetatable(core.empty(0)).methods.copy_
 
 local cache = {}
 
@@ -52,8 +53,8 @@ function cache.append(past, k, v, who)
     room = { k = room_for(2 * n, k, past.k), v = room_for(2 * n, v, past.v) }
   end
   room.filled = n
-  room.k:slice(-2, before + 1, n):copy_(k)
-  room.v:slice(-2, before + 1, n):copy_(v)
+  unseen(copy_, room.k:slice(-2, before + 1, n), k)     -- what was given out ends before
+  unseen(copy_, room.v:slice(-2, before + 1, n), v)
   return { k = room.k:slice(-2, 1, n), v = room.v:slice(-2, 1, n), room = room }
 end
 

@@ -1,21 +1,23 @@
 --- fv.checkpoint(f, ...) -> results of f: f(...) without keeping what its gradient needs
---- The backward pass calls f again: memory for time. f must then do the same, and raises if
---- sums of its results differ: layers drop by step, but a stream moves on, see
---- stream:position. What f uses beside its arguments gets its gradient too. Results are the
---- tensors f returns.
+--- The backward pass calls f again: memory for time. f must then do the same: it raises if
+--- sums of the results differ, or if a tensor that f uses was changed in place. Layers drop by
+--- step, but a stream moves on, see stream:position. What f uses beside its arguments gets
+--- its gradient too. Results are the tensors f returns.
 
 local core = require "fovea.core"
+local derivatives = require "fovea.derivatives"
 local tape = require "fovea.tape"
 
-local node = core.taping.node
+local node, tick, within = core.taping.node, core.taping.tick, core.taping.within
+local alias, start_at = derivatives.alias, derivatives.start_at
 
 return function(f, ...)
   tape.check("checkpoint", f)
   if not tape.recording() then return f(...) end
-  local args, n, start = { ... }, select("#", ...), tape.serial()
+  local args, n, start = { ... }, select("#", ...), tick()
   local function sum(y) return tape.detach(y):sum():item() end
-  local function forward()
-    local xs, set, list = tape.alias(args, n)
+  local function forward(given)
+    local xs, set, list = alias(given, n)
     local ys = table.pack(f(table.unpack(xs, 1, n)))
     for i = 1, ys.n do
       if not tape.is_tensor(ys[i]) then
@@ -24,13 +26,13 @@ return function(f, ...)
     end
     return ys, set, list
   end
-  local ys, set, list = forward()
-  local sums = {}
-  for i = 1, ys.n do sums[i] = sum(ys[i]) end
-  local _, _, outer = tape.sort(tape.start_at(ys, ys), set, start)   -- what f met on its way
+  local ys, set, list = forward(args)
+  local done, count, sums = tick(), ys.n, {}
+  for i = 1, count do sums[i] = sum(ys[i]) end
+  local _, _, outer = tape.sort(start_at(ys, ys), set, start)   -- what f met on its way
   local function back(dys)
-    local again, targets, mine = tape.with(true, forward)
-    for i = 1, ys.n do
+    local again, targets, mine = within(done, tick(), tape.with, true, forward, args)
+    for i = 1, count do
       local s = sum(again[i])
       if s ~= sums[i] and (s == s or sums[i] == sums[i]) then
         error("checkpoint: the function did not return the same when the backward pass called it again; "
@@ -42,7 +44,7 @@ return function(f, ...)
     for i = 1, again.n do
       if dys[i] then met[#met + 1], seeds[#seeds + 1] = again[i], dys[i] end
     end
-    local roots, grads = tape.start_at(met, seeds)
+    local roots, grads = start_at(met, seeds)
     local order, live = tape.sort(roots, targets)
     tape.run(order, live, grads, targets, tape.recording())
     local out = {}
@@ -55,5 +57,5 @@ return function(f, ...)
   table.move(outer, 1, #outer, #inputs + 1, inputs)
   for i = 1, ys.n do ys[i] = tape.detach(ys[i]) end
   if #list + #outer == 0 then return table.unpack(ys, 1, ys.n) end
-  return tape.record_nodes(ys, back, inputs)
+  return tape.record_nodes("checkpoint", ys, back, inputs, tape.tensors(args, n))
 end

@@ -69,7 +69,7 @@ function finite.find(f)
 
   local function wrap(y, operator, call)
     local n = tape.is_tensor(y) and taping.node(y)
-    if n and n[1] == tape.pick then n = n[5] end
+    if n and n[1] == tape.pick then n = n[6] end
     if not n or n[1] == tape.leaf or wrapped[n] then return end
     wrapped[n] = true
     local back = n[1]

@@ -1,15 +1,15 @@
 -- How every function of tensors is differentiated: rules[name](f, ...) stands in for a call
 -- f(...) with a tracked tensor among its arguments. It computes with raw(f, ...), and
--- record(y, back, x, ...) says how the gradient dy of the result becomes those of the inputs.
--- back is made of tensor functions, so it can be differentiated in turn; it captures what
--- it needs and nothing else, which is what the graph keeps alive.
-
+-- record(f, y, back, x, ...) says how the gradient dy of the result becomes those of the inputs.
+-- back is made of tensor functions, so it can be differentiated in turn. The tensors it closes
+-- over, one by one or in lists, are what the graph keeps alive and what must not be overwritten
+-- before the backward pass: those it needs and no others, under the names of the arguments.
 --
 -- The rules are in gradients/, by kind; this file has what they share.
 
 local core = require "fovea.core"
 local taping = core.taping
-local node, same = taping.node, taping.same
+local node, same, unseen = taping.node, taping.same, taping.unseen
 local meta = getmetatable(core.empty(0))
 local method = meta.methods
 
@@ -46,12 +46,12 @@ end
 local function embed(dy, view, shape, dtype)
   local function place(buffer)
     buffer = buffer or zeros(shape, dtype)
-    view(buffer):add_(dy)
+    unseen(method.add_, view(buffer), dy)
     return buffer
   end
   if not tape.recording() then return place end
   local x = tape.with(false, place)
-  return node(dy) and record(x, view, dy) or x
+  return node(dy) and record("embed", x, view, dy) or x
 end
 
 local function refused(name)

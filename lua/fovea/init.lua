@@ -20,14 +20,16 @@ local taped = {
     "Marks x (f32 or f64): what is computed from it is recorded, and y:backward() adds to x.grad.\n"
     .. "Results of recorded calls are marked already, and keep no gradient. While x is marked,\n"
     .. "x:add_(y) and other functions in place raise; in fv.no_grad they do not. false takes the\n"
-    .. "mark away." },
+    .. "mark away. What a recorded call needs for its gradient is not copied: see fv.no_grad." },
   backward = { sig = "y:backward(seed?, {retain_graph=, create_graph=}) -> nothing", doc =
     "Adds the gradient of y to x.grad of every x marked by requires_grad that led to it.\n"
     .. "seed has y's shape and may be left out for a scalar; x.grad = nil starts afresh.\n"
     .. "The graph is used up, unless retain_graph is true. create_graph: gradients are\n"
-    .. "recorded in turn, to be differentiated again." },
+    .. "recorded in turn, to be differentiated again. Raises, and adds nothing, where a tensor\n"
+    .. "that a gradient needs was changed in place since: see fv.no_grad." },
   detach = { sig = "x:detach() -> tensor", doc =
-    "A view of x that no gradient flows through: a constant." }
+    "A view of x that no gradient flows through: a constant. It is x's memory; to change it in\n"
+    .. "place where x is still needed, clone it." }
 }
 local methods = getmetatable(fv.empty(0)).methods
 for name, doc in pairs(taped) do

@@ -3,19 +3,21 @@
 --- uses an operator of fv.ops, whose gradient has no gradient of its own.
 
 local core = require "fovea.core"
+local derivatives = require "fovea.derivatives"
 local tape = require "fovea.tape"
 
-local same = core.taping.same
-local alias, start_at, sort, run = tape.alias, tape.start_at, tape.sort, tape.run
-local with, call, listed, seed_of = tape.with, tape.call, tape.listed, tape.seed_of
-local reached, detach, check = tape.reached, tape.detach, tape.check
+local same, tick = core.taping.same, core.taping.tick
+local alias, start_at, call = derivatives.alias, derivatives.start_at, derivatives.call
+local listed, reached = derivatives.listed, derivatives.reached
+local sort, run, with, seed_of = tape.sort, tape.run, tape.with, tape.seed_of
+local detach, check = tape.detach, tape.check
 
 --- With u the seeds, s(u) = sum_i <vjp(u)_i, vs_i> is linear; its gradient is the tangent.
 return function(f, xs, vs)
   check("jvp", f, xs, "xs")
   check("jvp", f, vs, "vs", 3)
   xs, vs = listed(xs), listed(vs)
-  local start, outside = tape.serial(), tape.recording()
+  local start, outside = tick(), tape.recording()
   local s, ys, ulist, uset
   with(true, function()
     local inner, set, list = alias(xs, #xs)

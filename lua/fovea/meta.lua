@@ -191,7 +191,8 @@ function tensor:atan_() end
 ---Adds the gradient of y to x.grad of every x marked by requires_grad that led to it.
 ---seed has y's shape and may be left out for a scalar; x.grad = nil starts afresh.
 ---The graph is used up, unless retain_graph is true. create_graph: gradients are
----recorded in turn, to be differentiated again.
+---recorded in turn, to be differentiated again. Raises, and adds nothing, where a tensor
+---that a gradient needs was changed in place since: see fv.no_grad.
 ---@param seed? any
 ---@param options? table {retain_graph=, create_graph=}
 ---@return any
@@ -270,7 +271,8 @@ function tensor:cosh_() end
 function tensor:cumsum(dim) end
 
 ---x:detach() -> tensor
----A view of x that no gradient flows through: a constant.
+---A view of x that no gradient flows through: a constant. It is x's memory; to change it in
+---place where x is still needed, clone it.
 ---@return fovea.tensor
 function tensor:detach() end
 
@@ -814,7 +816,7 @@ function tensor:relu_() end
 ---Marks x (f32 or f64): what is computed from it is recorded, and y:backward() adds to x.grad.
 ---Results of recorded calls are marked already, and keep no gradient. While x is marked,
 ---x:add_(y) and other functions in place raise; in fv.no_grad they do not. false takes the
----mark away.
+---mark away. What a recorded call needs for its gradient is not copied: see fv.no_grad.
 ---@param flag? any
 ---@return fovea.tensor
 function tensor:requires_grad(flag) end
@@ -2516,10 +2518,10 @@ function fovea.check(thing, options) end
 
 ---fv.checkpoint(f, ...) -> results of f
 ---f(...) without keeping what its gradient needs
----The backward pass calls f again: memory for time. f must then do the same, and raises if
----sums of its results differ: layers drop by step, but a stream moves on, see
----stream:position. What f uses beside its arguments gets its gradient too. Results are the
----tensors f returns.
+---The backward pass calls f again: memory for time. f must then do the same: it raises if
+---sums of the results differ, or if a tensor that f uses was changed in place. Layers drop by
+---step, but a stream moves on, see stream:position. What f uses beside its arguments gets
+---its gradient too. Results are the tensors f returns.
 ---@param f any
 ---@param ... any
 ---@return any
@@ -2790,7 +2792,12 @@ fovea.nn = {}
 
 ---fv.no_grad(f, ...) -> results of f
 ---calls f(...) with nothing recorded
----Parameters may be changed in place there.
+---Tensors that are marked, such as parameters, may be changed in place there. A backward pass
+---still to come may need what was there before: log needs its argument, exp its result, a
+---product both factors, a sum nothing. It then raises, and names the call and the tensor; call
+---backward before the change, or change a clone. This holds wherever a tensor is changed, by
+---x:add_(y), x[i] = y, {out=x} or a step of an optimiser, and through any view of it.
+---Example: loss:backward(); fv.no_grad(function() w:sub_(w.grad * 0.1) end)
 ---@param f any
 ---@param ... any
 ---@return any
@@ -2807,7 +2814,8 @@ function fovea.nystroem() end
 ---an operator with a gradient of your own
 ---forward(x, ...) -> y is not recorded. backward(dy, y, x, ...) -> dx, ... gives a gradient
 ---for each argument, nil or false where there is none; made of tensor functions it can be
----differentiated in turn. Where forward returns several tensors dy and y are lists, and
+---differentiated in turn. y and the arguments that backward takes are kept, and must not be
+---changed in place before the backward pass. Where forward returns several tensors dy and y are lists, and
 ---dy[i] is false where no gradient came. fv.gradcheck(op, {x, ...}) tests it.
 ---Example: twice = fv.op { name = "twice", forward = function(x) return x * 2 end,
 ---                         backward = function(dy) return dy * 2 end }

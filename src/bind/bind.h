@@ -17,6 +17,8 @@
 typedef struct fov_Box {
   const void *tag;    /* address only tensors have: a check without a lookup */
   fov_Tensor t;
+  struct fov_Box *root;   /* that of the tensor whose memory this is; its own if not a view */
+  lua_Integer written;    /* the root's: the tape's clock at the last write, 0 if there was none */
   bool tracked;
 } fov_Box;
 
@@ -101,6 +103,14 @@ int fov_tape (lua_State *L);
 /* The box around a tensor that fov_checktensor returned. */
 static inline fov_Box *fov_box (fov_Tensor *t) {
   return (fov_Box *)((char *)t - offsetof(fov_Box, t));
+}
+
+/* The tape's clock ticks once for every node.  What writes into the elements
+ * of a tensor that exists notes the time by fov_write, so that a backward
+ * pass knows what was overwritten after a node had saved it. */
+extern lua_Integer fov_tape_time, fov_last_write;
+static inline void fov_write (fov_Tensor *t) {
+  fov_box(t)->root->written = fov_last_write = fov_tape_time;
 }
 
 /* Pushes a printed tensor: dtype, shape, elements (the middle of long

@@ -102,8 +102,10 @@ static int call (lua_State *L) {
   arguments(L, &a, e->nin);
   fov_Type type = made(id, e, &a);
   fov_Tensor *out = option_out(L, e->nin + 1, e->name);
-  if (out) target(L, e->nin + 1, "out", out, &a, type);
-  else out = fov_newtensor(L, type, a.ndim, a.shape);
+  if (out) {
+    target(L, e->nin + 1, "out", out, &a, type);
+    fov_write(out);
+  } else out = fov_newtensor(L, type, a.ndim, a.shape);
   fov_Status s = fov_apply(id, a.in, out);
   if (s != FOV_OK) fov_raise(L, s, e->name);
   return 1;
@@ -118,6 +120,7 @@ static int call_in_place (lua_State *L) {
   fov_Tensor *x = fov_checktensor(L, 1);
   arguments(L, &a, e->nin);
   target(L, 1, "x", x, &a, made(id, e, &a));
+  fov_write(x);
   fov_raise(L, fov_apply(id, a.in, x), e->name);
   lua_settop(L, 1);
   return 1;
@@ -134,6 +137,7 @@ static int fill (lua_State *L) {
   union { double d; int64_t i; } v;
   fov_setelement(L, x->type, &v, 2);
   fov_Tensor one = { .x = &v, .type = x->type };
+  fov_write(x);
   fov_raise(L, fov_copy(&one, x), "fill");
   lua_settop(L, 1);
   return 1;
@@ -150,6 +154,7 @@ static int copy_ (lua_State *L) {
     luaL_argerror(L, 2, lua_pushfstring(L, "%s does not broadcast to %s", got,
                                         fov_pushshape(L, x)));
   }
+  fov_write(x);
   fov_raise(L, fov_move(y, x), "copy_");
   lua_settop(L, 1);
   return 1;

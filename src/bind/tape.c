@@ -3,18 +3,24 @@
  * While the tape is on, a call with a tracked tensor among its arguments (or
  * one level down in a table, as in cat{a, b}) goes to the rule for its
  * function, rules[f](f, args...), which computes with core.raw(f, args...) and
- * records how to differentiate.  While it is off this costs one test. */
+ * records how to differentiate.  While it is off this costs one test.
+ *
+ * What a node { back, serial, a, b, ... } saved is a, b, and the tensors that
+ * back closes over, one by one or in lists.  It is as it was if the last write
+ * into its memory is older than the node. */
 #include "bind/bind.h"
 
 #include <string.h>
 
 bool fov_tape_on;
+lua_Integer fov_tape_time = 1, fov_last_write;
 
 static bool raw;        /* the next guarded call is a rule's own */
 static bool inside;     /* a rule's own call runs, or has raised an error */
 static const char rules; /* its address keys their table in the registry */
 static bool leaves;     /* there has been a leaf: outside of 'with' the tape is on */
 static int depth;       /* of 'with' */
+static lua_Integer since, until;  /* recorded calls refuse what was last written in [since, until) */
 
 static bool tracked (lua_State *L, int i) {
   fov_Tensor *t = fov_totensor(L, i);
@@ -94,8 +100,96 @@ static int recording (lua_State *L) {
   return 1;
 }
 
+static bool written (fov_Tensor *t, lua_Integer from, lua_Integer to) {
+  lua_Integer at = t ? fov_box(t)->root->written : 0;
+  return at >= from && at < to;
+}
+
+/* Whether the value on top, a tensor or a list, was or has one that was written
+ * from then on; that one is then on top, and *at its place in the list or 0. */
+static bool overwritten (lua_State *L, lua_Integer from, lua_Integer *at) {
+  int top = lua_gettop(L);
+  lua_Integer n = lua_istable(L, top) ? (lua_Integer)lua_rawlen(L, top) : 0;
+  for (*at = 0; *at <= n; lua_settop(L, top), ++*at) {
+    if (*at > 0) lua_rawgeti(L, top, *at);
+    if (written(fov_totensor(L, -1), from, LUA_MAXINTEGER)) return true;
+  }
+  return false;
+}
+
+/* core.stale(node) -> a tensor that it saved and that was written since, its
+ * name and its place in a list of that name, if it is in one */
+static int stale (lua_State *L) {
+  lua_rawgeti(L, 1, 2);
+  lua_Integer serial = lua_tointeger(L, -1), at = 0;
+  if (fov_last_write < serial) return 0;
+  lua_settop(L, 1);
+  lua_rawgeti(L, 1, 1);
+  const char *name;
+  for (int k = 1; (name = lua_getupvalue(L, 2, k)); lua_settop(L, 2), k++)
+    if (overwritten(L, serial, &at)) goto found;
+  for (int k = 0; k < 2; lua_settop(L, 2), k++) {
+    lua_rawgeti(L, 1, k + 3);
+    name = k == 0 ? "x" : "y";
+    if (overwritten(L, serial, &at)) goto found;
+  }
+  return 0;
+found:
+  lua_pushstring(L, name);
+  if (at > 0) lua_pushinteger(L, at);
+  return at > 0 ? 3 : 2;
+}
+
+/* core.within(from, to, f, ...) -> results of f(...), in which recorded calls
+ * refuse tensors last written in [from, to) */
+static int within (lua_State *L) {
+  lua_Integer was[2] = { since, until };
+  since = luaL_checkinteger(L, 1);
+  until = luaL_checkinteger(L, 2);
+  int status = lua_pcall(L, lua_gettop(L) - 3, LUA_MULTRET, 0);
+  since = was[0];
+  until = was[1];
+  return status == LUA_OK ? lua_gettop(L) - 2 : lua_error(L);
+}
+
+static void refuse (lua_State *L, fov_Tensor *t) {
+  if (written(t, since, until))
+    luaL_error(L, "checkpoint: %s %s was changed in place, but the function that uses it is called "
+               "again for the gradient; call backward before the change, or change a clone",
+               fov_type_name(t->type), fov_pushshape(L, t));
+}
+
+static void refuse_written (lua_State *L) {
+  int top = lua_gettop(L);
+  luaL_checkstack(L, 4, NULL);
+  for (int i = 2; i <= top; i++) {
+    refuse(L, fov_totensor(L, i));
+    if (!lua_istable(L, i)) continue;
+    for (lua_pushnil(L); lua_next(L, i); lua_pop(L, 1)) refuse(L, fov_totensor(L, -1));
+  }
+}
+
+/* core.unseen(f, x, ...): f(x, ...), which writes into memory of x that nobody has read */
+static int unseen (lua_State *L) {
+  fov_Box *root = fov_box(fov_checktensor(L, 2))->root;
+  lua_Integer last = fov_last_write, at = root->written;
+  lua_pushvalue(L, 2);
+  lua_insert(L, 1);     /* pins the root */
+  lua_call(L, lua_gettop(L) - 2, 0);
+  fov_last_write = last;
+  root->written = at;
+  return 0;
+}
+
+/* core.tick() -> the clock, moved on */
+static int tick (lua_State *L) {
+  lua_pushinteger(L, ++fov_tape_time);
+  return 1;
+}
+
 /* core.raw(f, args...) -> f(args...) unseen by the tape; f is one it was given. */
 static int call_raw (lua_State *L) {
+  if (until) refuse_written(L);
   raw = fov_tape_on;
   inside = true;
   int status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
@@ -105,11 +199,15 @@ static int call_raw (lua_State *L) {
   return lua_gettop(L);
 }
 
-/* core.track(x, node or nil) -> x */
+/* core.track(x, node or nil) -> x; node[2] becomes its serial number */
 static int track (lua_State *L) {
   fov_Tensor *t = fov_checktensor(L, 1);
   lua_settop(L, 2);
   fov_box(t)->tracked = !lua_isnil(L, 2);
+  if (lua_istable(L, 2)) {
+    lua_pushinteger(L, ++fov_tape_time);
+    lua_rawseti(L, 2, 2);
+  }
   lua_setiuservalue(L, 1, 2);
   return 1;
 }
@@ -130,7 +228,8 @@ static int same (lua_State *L) {
 
 static const luaL_Reg functions[] = {
   { "rules", set_rules }, { "begin", begin }, { "with", with }, { "recording", recording }, { "raw", call_raw },
-  { "track", track }, { "node", node }, { "same", same },
+  { "track", track }, { "node", node }, { "same", same }, { "tick", tick }, { "stale", stale },
+  { "within", within }, { "unseen", unseen },
   { NULL, NULL }
 };
 

@@ -33,6 +33,8 @@ static fov_Tensor *box (lua_State *L, size_t extra) {
   if (!userdata(L, sizeof(fov_Box) + extra)) return NULL;
   fov_Box *b = lua_touserdata(L, -1);
   b->tag = &tag;
+  b->root = b;
+  b->written = 0;
   b->tracked = false;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &tag);
   lua_setmetatable(L, -2);
@@ -72,13 +74,12 @@ fov_Tensor *fov_newtensor (lua_State *L, fov_Type type, int ndim, const ptrdiff_
 
 fov_Tensor *fov_newview (lua_State *L, int owner, const fov_Tensor *v) {
   owner = lua_absindex(L, owner);
-  fov_Tensor *t = box(L, 0);
+  fov_Tensor *t = box(L, 0), *of = fov_totensor(L, owner);
   *t = *v;
-  /* a view of a view pins the one that owns the elements */
-  if (lua_getiuservalue(L, owner, 1) <= LUA_TNIL) {
-    lua_pop(L, 1);
-    lua_pushvalue(L, owner);
-  }
+  if (of) fov_box(t)->root = fov_box(of)->root;
+  /* a view of a view pins the root */
+  if (of && fov_box(of)->root != fov_box(of)) lua_getiuservalue(L, owner, 1);
+  else lua_pushvalue(L, owner);
   lua_setiuservalue(L, -2, 1);
   return t;
 }
@@ -196,6 +197,7 @@ static int set (lua_State *L) {
     return luaL_error(L, "set: expected %d indices and a value, got %d arguments",
                       t->ndim, lua_gettop(L) - 1);
   fov_setelement(L, t->type, element(L, t, 2), 2 + t->ndim);
+  fov_write(t);
   lua_settop(L, 1);
   return 1;
 }

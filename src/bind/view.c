@@ -291,7 +291,7 @@ static int newindex (lua_State *L) {
   if (!lua_isinteger(L, 2))
     return luaL_error(L, "tensors have no field '%s' to assign", luaL_tolstring(L, 2, NULL));
   FOV_TAPED(L);
-  const fov_Tensor *t = fov_checktensor(L, 1);
+  fov_Tensor *t = fov_checktensor(L, 1);
   fov_Tensor v = entry(L, t, lua_tointeger(L, 2)), one = { .type = v.type };
   const fov_Tensor *src = fov_totensor(L, 3);
   union { double d; float f; int64_t i; uint8_t u; } value;
@@ -306,6 +306,7 @@ static int newindex (lua_State *L) {
       memcmp(both, v.shape, (size_t)n * sizeof *both) != 0)
     return luaL_error(L, "assignment: %s does not broadcast to %s", fov_pushshape(L, src),
                       fov_pushshape(L, &v));
+  fov_write(t);
   fov_raise(L, fov_copy(src, &v), "assignment");
   return 0;
 }

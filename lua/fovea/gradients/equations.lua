@@ -13,11 +13,12 @@ local function equation(solve_transposed, of_matrix)
   return function(f, A, B, opt)
     local X = raw(f, A, B, opt)
     local sA, sB, tA, tB = { A:shape() }, { B:shape() }, A:dtype(), B:dtype()
-    return record(X, function(dX)
-      local x = #sB == 1 and X:unsqueeze(-1) or X
+    local kept, wanted = node(A) and X, node(B)
+    return record(f, X, function(dX)
       local dB = solve_transposed(A, #sB == 1 and dX:unsqueeze(-1) or dX, opt)
-      return node(A) and sum_to(of_matrix(-dB:matmul(T(x)), opt), sA, tA),
-             node(B) and sum_to(#sB == 1 and dB:squeeze(-1) or dB, sB, tB)
+      local x = kept and (#sB == 1 and kept:unsqueeze(-1) or kept)
+      return x and sum_to(of_matrix(-dB:matmul(T(x)), opt), sA, tA),
+             wanted and sum_to(#sB == 1 and dB:squeeze(-1) or dB, sB, tB)
     end, A, B)
   end
 end
@@ -36,7 +37,7 @@ end)
 
 rules.inv = function(f, A)
   local X = raw(f, A)
-  return record(X, function(dX) return -T(X):matmul(dX):matmul(T(X)) end, A)
+  return record(f, X, function(dX) return -T(X):matmul(dX):matmul(T(X)) end, A)
 end
 
 local function scalar(x) return x:unsqueeze(-1):unsqueeze(-1) end
@@ -52,19 +53,20 @@ end
 
 rules.det = function(f, A)
   local d = raw(f, A)
-  return record(d, function(dd)
+  return record(f, d, function(dd)
     if d:eq(0):any():item() == 0 then return T(core.inv(A)) * scalar(dd * d) end
     local C = tape.with(false, cofactors, A)
     if tape.recording() then
-      C = record(C, function() error("det: its gradient at a singular matrix has none of its own", 0) end, A)
+      C = record(f, C, function() error("det: its gradient at a singular matrix has none of its own", 0) end, A)
     end
     return C * scalar(dd)
   end, A)
 end
 rules.logdet = function(f, A)
   local sign, logabs = raw(f, A)
-  return sign, record(logabs, function(dl)
-    if sign:eq(0):any():item() == 1 then error("logdet: a singular matrix has no gradient", 0) end
+  local singular = sign:eq(0):any():item() == 1
+  return sign, record(f, logabs, function(dl)
+    if singular then error("logdet: a singular matrix has no gradient", 0) end
     return T(core.inv(A)) * scalar(dl)
   end, A)
 end
@@ -72,7 +74,7 @@ end
 --- Z = A+:  dA = -Z' dZ Z' + (1 - A Z) dZ' Z Z' + Z' Z dZ' (1 - Z A)
 rules.pinv = function(f, A, opt)
   local Z = raw(f, A, opt)
-  return record(Z, function(dZ)
+  return record(f, Z, function(dZ)
     local Zt, dZt = T(Z), T(dZ)
     local left, right = dZt:matmul(Z):matmul(Zt), Zt:matmul(Z):matmul(dZt)
     return left - A:matmul(Z:matmul(left)) + right - right:matmul(Z):matmul(A) - Zt:matmul(dZ):matmul(Zt)

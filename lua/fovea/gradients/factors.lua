@@ -5,8 +5,8 @@
 local core = require "fovea.core"
 
 return function(rules, tape)
-local record, record_list, raw =
-  tape.record, tape.record_list, tape.raw
+local record, record_list, raw, method =
+  tape.record, tape.record_list, tape.raw, tape.method
 
 local function T(x) return x:transpose(-2, -1) end
 local function like(x) return { dtype = x:dtype() } end
@@ -19,7 +19,7 @@ end
 
 rules.cholesky = function(f, A)
   local L = raw(f, A)
-  return record(L, function(dL)
+  return record(f, L, function(dL)
     local P = T(L):matmul(dL)
     P = (P:tril() + P:tril(-1)) * 0.5
     local S = core.triangular_solve(L, T(core.triangular_solve(L, T(P), { transpose = true })),
@@ -37,7 +37,7 @@ end
 
 rules.eigh = function(f, A)
   local w, V = raw(f, A)
-  return record_list({ w, V }, function(d)
+  return record_list(f, { w, V }, function(d)
     local inner = 0
     if d[2] then inner = gaps(w) * T(V):matmul(d[2]) end
     if d[1] then inner = inner + d[1]:unsqueeze(-2) * core.eye(w:size(-1), like(w)) end
@@ -50,7 +50,7 @@ end
 --- Where U or V is square its last term is 0.
 rules.svd = function(f, A)
   local U, s, Vt = raw(f, A)
-  return record_list({ U, s, Vt }, function(d)
+  return record_list(f, { U, s, Vt }, function(d)
     local row, col = s:unsqueeze(-2), s:unsqueeze(-1)
     local m, n = U:size(-2), Vt:size(-1)
     local F, inner, dA = gaps(s * s), 0, nil
@@ -80,13 +80,14 @@ end
 --- Wide A = [X Y] = Q [U W]: dY = Q dW, and X = Q U with dQ + Y dW'.
 rules.qr = function(f, A)
   local Q, R = raw(f, A)
-  return record_list({ Q, R }, function(d)
+  local inputs, m, n = { A }, method.size(A, -2), method.size(A, -1)
+  if m >= n then A = nil end
+  return record_list(f, { Q, R }, function(d)
     local dQ, dR = d[1] or Q * 0, d[2] or R * 0
-    local m, n = A:size(-2), A:size(-1)
     if m >= n then return qr_tall(Q, R, dQ, dR) end
     local dW = dR:slice(-1, m + 1, n)
     dQ = dQ + A:slice(-1, m + 1, n):matmul(T(dW))
     return core.cat({ qr_tall(Q, R:slice(-1, 1, m), dQ, dR:slice(-1, 1, m)), Q:matmul(dW) }, -1)
-  end, { A })
+  end, inputs)
 end
 end

@@ -21,7 +21,7 @@ rules.operator = function(f, op, ...)
     if ins[i] == nil then ins[i] = false end
     wanted[i] = nodes[i] and true or false
   end
-  return record_nodes(outs, function(d)
+  return record_nodes(op, outs, function(d)
     for i = 1, #outs do d[i] = d[i] or false end
     local grads = op:vjp(ins, outs, d, opt, wanted)
     if not recording() then return table.unpack(grads, 1, #ins) end
@@ -30,7 +30,7 @@ rules.operator = function(f, op, ...)
     for i = 1, #outs do all[#ins + i] = d[i] end
     local list, at = {}, {}
     for i = 1, #ins do if grads[i] then list[#list + 1], at[#at + 1] = grads[i], i end end
-    record_list(list, function() error(op.name .. ": its gradient has no gradient of its own", 0) end, all)
+    record_list(op, list, function() error(op.name .. ": its gradient has no gradient of its own", 0) end, all)
     return table.unpack(grads, 1, #ins)
   end, nodes)
 end

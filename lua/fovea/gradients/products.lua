@@ -17,20 +17,23 @@ local function product(f, x, y)
   local z = raw(f, x, y)
   local fx, fy = fit(x, x), fit(y, y)
   local nx, ny = method.ndim(x), method.ndim(y)
-  local a, b = fy and x, fx and y
-  local shape_x, shape_y = { method.shape(x) }, { method.shape(y) }
-  local dtype_x, dtype_y = method.dtype(x), method.dtype(y)
-  local turned = fy and ny == 2 and not method.is_contiguous(y) and method.is_contiguous(method.t(y))
-  return record(z, function(dz)
+  local left, right = x, y
+  if not fy then x = nil end                  -- each is for the gradient of the other
+  if not fx then y = nil end
+  local shape_x, shape_y = { method.shape(left) }, { method.shape(right) }
+  local dtype_x, dtype_y = method.dtype(left), method.dtype(right)
+  local turned = fy and ny == 2 and not method.is_contiguous(right)
+                 and method.is_contiguous(raw(method.t, right))
+  return record(f, z, function(dz)
     if nx == 1 then dz = dz:unsqueeze(ny == 1 and -1 or -2) end
     if ny == 1 then dz = dz:unsqueeze(-1) end
     local dx, dy
     if fx then
-      dx = dz:matmul(T(ny == 1 and b:unsqueeze(-1) or b))
+      dx = dz:matmul(T(ny == 1 and y:unsqueeze(-1) or y))
       dx = sum_to(nx == 1 and dx:squeeze(-2) or dx, shape_x, dtype_x)
     end
     if fy then
-      local X = nx == 1 and a:unsqueeze(-2) or a
+      local X = nx == 1 and x:unsqueeze(-2) or x
       if ny <= 2 and X:ndim() > 2 then
         X, dz = X:reshape(-1, X:size(-1)), dz:reshape(-1, dz:size(-1))
       end
@@ -38,23 +41,25 @@ local function product(f, x, y)
       dy = sum_to(ny == 1 and dy:squeeze(-1) or dy, shape_y, dtype_y)
     end
     return dx, dy
-  end, x, y)
+  end, left, right)
 end
 rules.matmul, rules.dot = product, product
 
 rules.outer = function(f, x, y)
   local z = raw(f, x, y)
-  local column, row = method.unsqueeze, method.unsqueeze
   local sx, sy, tx, ty = { method.shape(x) }, { method.shape(y) }, method.dtype(x), method.dtype(y)
-  return record(z, function(dz)
-    return node(x) and sum_to((dz * row(y, -2)):sum(-1), sx, tx),
-           node(y) and sum_to((dz * column(x, -1)):sum(-2), sy, ty)
-  end, x, y)
+  local left, right = x, y
+  if not node(right) then x = nil end
+  if not node(left) then y = nil end
+  return record(f, z, function(dz)
+    return y and sum_to((dz * y:unsqueeze(-2)):sum(-1), sx, tx),
+           x and sum_to((dz * x:unsqueeze(-1)):sum(-2), sy, ty)
+  end, left, right)
 end
 
 rules.trace = function(f, A)
   local n, dtype = method.size(A, -1), method.dtype(A)
-  return record(raw(f, A), function(dy)
+  return record(f, raw(f, A), function(dy)
     return dy:unsqueeze(-1):unsqueeze(-1) * core.eye(n, { dtype = dtype })
   end, A)
 end
@@ -113,12 +118,13 @@ end
 --- other operands. A letter it has twice (a diagonal) meets an identity; one that nobody
 --- else has (it was summed) meets ones; sizes of 1 that were broadcast are widened first.
 rules.einsum = function(f, spec, ...)
-  local xs = { ... }
+  local xs, inputs = { ... }, { ... }
   local y = raw(f, spec, ...)
   local ins, out, free = letters(spec, xs)
-  local size, shapes, types = {}, {}, {}
+  local size, shapes, types, wanted, count, last = {}, {}, {}, {}, 0, nil
   for i, x in ipairs(xs) do
-    shapes[i], types[i] = { x:shape() }, x:dtype()
+    shapes[i], types[i], wanted[i] = { x:shape() }, x:dtype(), node(x) ~= nil
+    if wanted[i] then count, last = count + 1, i end
     for k, n in ipairs(shapes[i]) do
       local c = ins[i]:sub(k, k)
       size[c] = math.max(size[c] or n, n == 1 and 0 or n)
@@ -130,10 +136,11 @@ rules.einsum = function(f, spec, ...)
     for k = 1, #term do shape[k] = size[term:sub(k, k)] end
     return x:expand(shape)
   end
-  return record_list(y, function(dy)
+  if count == 1 then xs[last] = false end       -- an operand meets the others only
+  return record_list(f, y, function(dy)
     local grads = {}
     for i in ipairs(xs) do
-      if node(xs[i]) then
+      if wanted[i] then
         local terms, args, term, have = { out }, { dy }, "", {}
         for j, x in ipairs(xs) do
           if j ~= i then terms[#terms + 1], args[#args + 1] = ins[j], wide(x, ins[j]) end
@@ -155,6 +162,6 @@ rules.einsum = function(f, spec, ...)
       end
     end
     return table.unpack(grads, 1, #xs)
-  end, xs)
+  end, inputs)
 end
 end

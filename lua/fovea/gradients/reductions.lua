@@ -26,18 +26,20 @@ local function again(f, x, r)                 -- the same call, the dimensions k
   return f(x, table.unpack(args))
 end
 
---- y = f(x, dim..., opt); back(dy, x, y, r) has dy and y with the dimensions kept.
-local function reduction(name, back)
+--- z = f(x, dim..., opt); back(dz, x, z, r) has dz and z with the dimensions kept; z only if
+--- 'needed'.
+local function reduction(name, back, needed)
   rules[name] = function(f, x, ...)
-    local y, r = raw(f, x, ...), reduced(x, ...)
-    return record(y, function(dy) return back(dy:reshape(r.kept), x, y:reshape(r.kept), r) end, x)
+    local z, r = raw(f, x, ...), reduced(x, ...)
+    local y = needed ~= false and z or nil
+    return record(f, z, function(dz) return back(dz:reshape(r.kept), x, y and y:reshape(r.kept), r) end, x)
   end
 end
 
 for name, mean in pairs { sum = false, mean = true } do
   rules[name] = function(f, x, ...)
     local r = reduced(x, ...)
-    return record(raw(f, x, ...), function(dy)
+    return record(f, raw(f, x, ...), function(dy)
       if mean then dy = dy / r.count end
       return dy:reshape(r.kept):expand(r.full)
     end, x)
@@ -47,7 +49,8 @@ end
 local function centred(x, r)
   return (x - again(method.mean, x, r)) * (1 / (r.count - (r.opt.correction or 1)))
 end
-reduction("var", function(dy, x, _, r) return dy * 2 * centred(x, r) end)
+reduction("var", function(dy, x, _, r) return dy * 2 * centred(x, r) end, false)
+
 --- x / y, and 0 with all its slopes where y is 0, as those of |x| are at 0.
 local function over(x, y)
   local zero = y:eq(0)
@@ -91,22 +94,22 @@ reduction("prod", function(dy, x, _, r)
   local others = core.where(zero, 1, x)
   local p, n = again(method.prod, others, r), again(method.sum, zero, r)
   return dy * core.where(n:eq(0), p / others, core.where(core.logical_and(zero, n:eq(1)), p, 0))
-end)
+end, false)
 
 local function last(x, dim) return dim or method.ndim(x) end
 rules.softmax = function(f, x, dim)
   local y, d = raw(f, x, dim), last(x, dim)
-  return record(y, function(dy)
+  return record(f, y, function(dy)
     local z = dy * y
     return z - y * z:sum(d, { keepdim = true })
   end, x)
 end
 rules.log_softmax = function(f, x, dim)
   local y, d = raw(f, x, dim), last(x, dim)
-  return record(y, function(dy) return dy - y:exp() * dy:sum(d, { keepdim = true }) end, x)
+  return record(f, y, function(dy) return dy - y:exp() * dy:sum(d, { keepdim = true }) end, x)
 end
 rules.cumsum = function(f, x, dim)
   local d = last(x, dim)
-  return record(raw(f, x, dim), function(dy) return dy:flip(d):cumsum(d):flip(d) end, x)
+  return record(f, raw(f, x, dim), function(dy) return dy:flip(d):cumsum(d):flip(d) end, x)
 end
 end
