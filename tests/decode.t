@@ -113,6 +113,8 @@ do
   tap.raises("at least one token", "no token", flow, ids:slice(2, 1, 0))
   tap.raises("got nil", "no tensor", flow)
   tap.raises("'key_length' does not go with 'state'", "padding", flow, ids:slice(2, 10, 10), { key_length = 3 })
+  tap.raises("stream of lm: expected x and a table of options, got integer", "a number for options", flow,
+             ids:slice(2, 10, 10), 1)
   tap.raises("a stream has its own", "a state", flow, ids:slice(2, 10, 10), { state = {} })
   -- keys and values are kept before the attention fails, in every layer up to it
   tap.raises("window", "an option that the mixer refuses", flow, ids:slice(2, 10, 10), { window = -7 })

@@ -8,10 +8,11 @@
 ---   layer:state_bytes{n=}  bytes kept to go on with one sequence after n tokens
 ---   s = layer:stream{batch=1}   the layer fed in pieces: s(x) is its result for the tokens x that
 ---                          come next, up to rounding what a call on all gives for them. s:bytes()
----                          is what it keeps, s.tokens how many it saw; s:copy() goes on by itself
----                          from where s is. Runs in eval, records no gradient; raises where a
----                          layer sees tokens that come later, and what raises in s(x) leaves s as
----                          it was. For layers whose caps say streaming
+---                          is what it keeps (keys and values have room for up to twice as many),
+---                          s.tokens how many it saw; s:copy() goes on by itself from where s is.
+---                          Runs in eval, records no gradient; raises where a layer sees tokens
+---                          that come later, and what raises in s(x) leaves s as it was. For
+---                          layers whose caps say streaming
 ---   layer:save(path) -> path, layer:load(path) -> layer    .safetensors; load raises one error that lists
 ---                          every missing, extra and misshapen entry
 --- Parameters are tensors that require gradients; gradients land in t.grad by

@@ -72,12 +72,16 @@ end
 
 local function feed(s, x, given)
   local n, parts = count(s, x), s.parts
-  if given and given.state then error("stream: option 'state': a stream has its own", 2) end
+  if given ~= nil and type(given) ~= "table" then
+    error(("stream of %s: expected x and a table of options, got %s"):format(layer.title(s.layer),
+          options.type(given)), 2)
+  elseif given and given.state then
+    error("stream: option 'state': a stream has its own", 2)
+  end
   for i = 1, #parts do parts[i].flow.after = nil end
   local y = no_grad(s.layer, x, given)
-  for i = 1, #parts do
-    local m = parts[i]
-    if m.flow.after == nil and rawget(m, "state") then
+  for _, m in ipairs(s.keepers) do
+    if m.flow.after == nil then
       error(("stream: %s was not called: layers inside are called by fields of self"):format(
             layer.title(m)), 0)
     end
@@ -118,9 +122,12 @@ function meta.__tostring(s)
 end
 
 function make(layers, from)
-  local parts = copies(layers)
+  local parts, keepers = copies(layers), {}
+  for _, m in ipairs(parts) do
+    if rawget(m, "state") then keepers[#keepers + 1] = m end
+  end
   return setmetatable({ batch = from.batch, tokens = from.tokens, limit = from.limit, layer = parts[1],
-                        parts = parts }, meta)
+                        parts = parts, keepers = keepers }, meta)
 end
 
 return function(l, given)

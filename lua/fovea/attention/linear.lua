@@ -25,8 +25,9 @@ return {
   name = "linear",
   doc = "Linear attention on the features of any map, in time linear in n.\n"
      .. "map is a name (its options then go here too; dim is taken from q), a map object, or\n"
-     .. "a function of a tensor. info.fused says whether the features were formed inside the\n"
-     .. "operator (elu1), info.form and info.chunk how its sums ran.",
+     .. "a function of a tensor, which must treat each row by itself where the sequence comes in\n"
+     .. "pieces. info.fused says whether the features were formed inside the operator (elu1),\n"
+     .. "info.form and info.chunk how its sums ran.",
   ref = "Katharopoulos et al. 2020, arXiv:2006.16236",
   caps = "causal streaming grouped linear_in_v order_equivariant",
   options = {
