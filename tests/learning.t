@@ -89,6 +89,51 @@ do
 end
 
 -- ---- copying ----
+-- ---- mixers of a script's own, as their help shows them ----
+
+do
+  local function example(name)
+    local code = require "fovea.parts"[name].doc:match("\n%s*(fv%." .. name .. "%.register.*)")
+    return assert(load("local fv = ...\n" .. code))(fv)
+  end
+  example "attention"
+  example "rule"
+  local q = fv.rng(1):stream("own"):normal(2, 5, 4)
+  tap.near(fv.attention "doubled"(q, q, q, { causal = true }), fv.softmax_attention(q * 2, q, q, { causal = true }),
+           0, "an attention of one's own needs no bill")
+  tap.near(fv.rule "leaky"(q, q, q, fv.zeros(2, 5)), fv.additive_rule(q, q, q), 0, "a rule of one's own runs")
+  for name, value in pairs { doubled = fv.attention "doubled", leaky = fv.rule "leaky" } do
+    local function logits(mixer)
+      return fv.model { vocab = 5, layers = 1, width = 8, heads = 2, attention = mixer }(fv.ones(1, 3,
+             { dtype = "i64" }))
+    end
+    tap.near(logits(name), logits(value), 0, name .. " is taken by name and by value")
+  end
+  fv.attention.register { name = "bare", doc = "An operator.", build = function()
+    return { attend = fv.softmax_attention }
+  end }
+  tap.near(fv.attention "bare"(q, q, q), fv.softmax_attention(q, q, q), 0, "an operator is enough of an attention")
+  local function bad(part, name, entry, pattern, ...)
+    entry.name, entry.doc = name, "Broken."
+    fv[part].register(entry)
+    local args = { ... }
+    tap.raises(pattern, "an entry that cannot work is told: " .. name, function()
+      local x = fv[part](name)
+      return #args > 0 and x(table.unpack(args))
+    end)
+  end
+  local function nothing() return {} end
+  local sig = "q(n,d) k(n,d) v(n,e) -> o(n,e) S(d,e)"
+  bad("attention", "idle", { build = nothing }, "attention 'idle': expected its build to return { attend =")
+  bad("attention", "narrow", { build = function() return { attend = function(x) return x[1] end } end },
+      "attention 'narrow': expected its attend to return o %(..., n=5, e=2%), got %(5,4%)", q[1]:reshape(1, 5, 4),
+      q[1]:reshape(1, 5, 4), q[1]:reshape(1, 5, 4):slice(3, 1, 2))
+  bad("rule", "rootless", { build = nothing, sig = sig }, "rule 'rootless': field 'kernel': expected an operator")
+  bad("rule", "unsigned", { build = nothing, kernel = "additive_rule" }, "rule 'unsigned': field 'sig': expected a signature")
+  bad("rule", "idle", { build = nothing, sig = sig, kernel = "additive_rule" },
+      "rule 'idle': build: expected a table { run = function")
+end
+
 for _, mixer in ipairs { "softmax", "gated_delta" } do
   local s, n = fv.rng(4):stream "copy", 5
   local function draw()                     -- a1 .. an 9 a1 .. an, the second half to be told

@@ -29,6 +29,14 @@
 ---   warn                what is wrong with this, as text, or nil
 --- and {skill=true}: info.skill, 1 - MSE / MSE of averaging against exact attention, which is
 --- computed for it, and info.skill_rows (..., n).
+---
+--- A script adds its own; layers take it by name, or as fv.attention(name). build may return
+--- state(self, sizes) and cost(self, sizes) too:
+---   fv.attention.register { name = "doubled", doc = "Softmax of doubled scores.", caps = "causal",
+---     call = { { "causal", "boolean", false, "hide the keys after each query" } },
+---     build = function(opt) return { attend = function(q, k, v, call)
+---       return (fv.softmax_attention(q * 2, k, v, call)), { path = "exact" }
+---     end } end }
 
 local fv = require "fovea"
 local cache = require "fovea.cache"
@@ -89,7 +97,11 @@ end
 
 --- What every attention object gets: checks, options of a call, the bill.
 local function finish(object, entry)
-  local attend = object.attend
+  local attend, billed = object.attend, object.cost
+  if attend == nil then
+    error(("attention '%s': expected its build to return { attend = function(q, k, v, call) }"):format(
+          entry.name), 0)
+  end
   local piece = entry.caps.streaming and streamed(entry, object.state, attend)
   if piece and not entry.call.by.state then
     error(("attention '%s': caps say streaming: expected the option 'state' in call"):format(entry.name), 0)
@@ -113,8 +125,16 @@ local function finish(object, entry)
       o, info, bill = attend(q, k, v, c)
     end
     local n, m, e = q:size(-2), (kept and kept.k or k):size(-2), v:size(-1)
-    bill = bill or object:cost { n = n, m = m, d = q:size(-1), e = e, causal = c.causal }
-    info.method, info.flops = entry.name, n * e == 0 and 0 or o:numel() // (n * e) * bill.flops
+    if options.type(o) ~= "tensor" or o:size(-2) ~= n or o:size(-1) ~= e then
+      error(("attention '%s': expected its attend to return o (..., n=%d, e=%d), got %s"):format(entry.name, n, e,
+            options.type(o) == "tensor" and text(o) or options.type(o)), 2)
+    end
+    info = type(info) == "table" and info or {}          -- an operator as attend returns what it saves
+    info.method = entry.name
+    if not bill and billed then
+      bill = object:cost { n = n, m = m, d = q:size(-1), e = e, causal = c.causal }
+    end
+    if bill then info.flops = n * e == 0 and 0 or o:numel() // (n * e) * bill.flops end
     if errors or skill then
       fv.no_grad(function()
         local bars = require "fovea.error_bars"

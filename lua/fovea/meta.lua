@@ -2488,6 +2488,13 @@ function fovea.trig_features(x, w, options) end
 ---  warn                what is wrong with this, as text, or nil
 ---and {skill=true}: info.skill, 1 - MSE / MSE of averaging against exact attention, which is
 ---computed for it, and info.skill_rows (..., n).
+---A script adds its own; layers take it by name, or as fv.attention(name). build may return
+---state(self, sizes) and cost(self, sizes) too:
+---  fv.attention.register { name = "doubled", doc = "Softmax of doubled scores.", caps = "causal",
+---    call = { { "causal", "boolean", false, "hide the keys after each query" } },
+---    build = function(opt) return { attend = function(q, k, v, call)
+---      return (fv.softmax_attention(q * 2, k, v, call)), { path = "exact" }
+---    end } end }
 ---@class fovea.registry.attention
 ---@field names fun(): string[]
 ---@field entry fun(name: string): table
@@ -2911,6 +2918,12 @@ fovea.property = {}
 ---chunk are that operator's; rule:cost{n=,d=,e=,heads=} is its bill and says which form it
 ---would take. info = { kernel =, form =, chunk = } says which one ran: "token", in the order
 ---of the plain loop, or "chunk", by products inside chunks of so many tokens.
+---A script adds its own on one of the recurrences, recur; layers take it by name, or as fv.rule(name):
+---  fv.rule.register { name = "leaky", doc = "A memory that fades.", caps = "causal streaming",
+---    sig = "q(n,d) k(n,d) v(n,e) g(n) -> o(n,e) S(d,e)", kernel = "additive_rule",
+---    build = function(opt) return { run = function(x, S, recur)
+---      return recur(x.q, x.k, x.v, { g = x.g, s = S })
+---    end } end }
 ---@class fovea.registry.rule
 ---@field names fun(): string[]
 ---@field entry fun(name: string): table

@@ -14,6 +14,13 @@
 --- chunk are that operator's; rule:cost{n=,d=,e=,heads=} is its bill and says which form it
 --- would take. info = { kernel =, form =, chunk = } says which one ran: "token", in the order
 --- of the plain loop, or "chunk", by products inside chunks of so many tokens.
+---
+--- A script adds its own on one of the recurrences, recur; layers take it by name, or as fv.rule(name):
+---   fv.rule.register { name = "leaky", doc = "A memory that fades.", caps = "causal streaming",
+---     sig = "q(n,d) k(n,d) v(n,e) g(n) -> o(n,e) S(d,e)", kernel = "additive_rule",
+---     build = function(opt) return { run = function(x, S, recur)
+---       return recur(x.q, x.k, x.v, { g = x.g, s = S })
+---     end } end }
 
 local core = require "fovea.core"
 local options = require "fovea.options"
@@ -139,7 +146,15 @@ local function plan(kernel, opt, ...)
 end
 
 local function finish(object, entry)
-  local run, kernel = object.run, core.ops[entry.kernel]
+  local function bad(field, want) error(("rule '%s': %s: expected %s"):format(entry.name, field, want), 0) end
+  local run, kernel = object.run, entry.kernel and rawget(core.ops, entry.kernel)
+  if not kernel then
+    bad("field 'kernel'", "an operator with a state, such as additive_rule, erase_write_rule or dplr_rule")
+  elseif not (entry.sig or ""):find "^%s*[%w_]+%b().*%->%s*[%w_]+%b()" then
+    bad("field 'sig'", "a signature such as q(n,d) k(n,d) v(n,e) -> o(n,e) S(d,e)")
+  elseif run == nil then
+    bad("build", "a table { run = function(x, S, recur) }")
+  end
   local before, after = entry.sig:match("^(.-)%->%s*[%w_]+%b()(.*)$")
   object.inputs, object.state, object.sig, object.kernel = parse(before), parse(after), entry.sig, kernel
   local call = {
