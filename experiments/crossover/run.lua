@@ -1,6 +1,7 @@
 --- From what length on is FAVOR+ faster than exact attention?
 
 local fv = require "fovea"
+local curves = require "fovea.curves"
 local stats = require "fovea.stats"
 local study = require "fovea.study"
 
@@ -78,29 +79,18 @@ return {
       end
     end
     out.figure = function(rows)
-      local panels, at = {}, {}
-      for _, r in ipairs(rows) do
-        local p = at[r.form]
-        if not p then
-          p = { title = r.form, xlabel = "tokens n", ylabel = "ms", logx = 2, logy = true, lines = {},
-            by = {} }
-          at[r.form], panels[#panels + 1] = p, p
-        end
-        for name, field in pairs { exact = "exact", ["FAVOR+ M = " .. r.features] = "favor" } do
-          local l = p.by[name]
-          if not l then
-            l = { name = name, x = {}, y = {}, lo = {}, hi = {} }
-            p.by[name], p.lines[#p.lines + 1] = l, l
-          end
-          if not l.x[1] or r.n > l.x[#l.x] then
-            local j = #l.x + 1
-            l.x[j], l.y[j], l.lo[j], l.hi[j] = r.n, r[field], r[field .. "_lo"], r[field .. "_hi"]
-          end
-        end
+      local panels = {}
+      for i, form in ipairs { "both ways", "causal" } do
+        local lines = curves(rows, function(r)
+          if r.form == form and r.features == 64 then return "exact", r.n, r.exact, r.exact_lo, r.exact_hi end
+        end)
+        table.move(curves(rows, function(r)
+          if r.form == form then return "FAVOR+ M = " .. r.features, r.n, r.favor, r.favor_lo, r.favor_hi end
+        end), 1, 2, 2, lines)
+        panels[i] = { title = form, xlabel = "tokens n", ylabel = "ms", logx = 2, logy = true, lines = lines }
       end
-      for _, p in ipairs(panels) do table.sort(p.lines, function(a, b) return a.name < b.name end) end
       return { title = rows.title, panels = panels }
     end
-    out:publish(opt.out, ("seed %d, %.1f s; %s"):format(opt.seed, fv.clock() - t, tostring(fv.info())))
+    out:publish(opt, t)
   end,
 }

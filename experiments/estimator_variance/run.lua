@@ -40,7 +40,6 @@ return {
       .. "the results.\n"
       .. "all rows: mean z^2 %.2f (1 if the closed forms hold and draws are many), |z| > 2 in %d of %d; "
       .. "largest |z| %.1f"):format(stats.mean(z), beyond, #z, math.sqrt(stats.quantile(z, 1)))
-    r:publish(opt.out, ("seed %d, %.1f s; %s"):format(opt.seed, fv.clock() - t, tostring(fv.info())),
-              function(row) return row.features == 4 * d and row.norm_x == 0.6 end)
+    r:publish(opt, t, function(row) return row.features == 4 * d and row.norm_x == 0.6 end)
   end,
 }

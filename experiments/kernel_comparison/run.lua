@@ -7,6 +7,7 @@
 --- rank m, the m largest weights of each row.
 
 local fv = require "fovea"
+local curves = require "fovea.curves"
 local grid = require "fovea.grid"
 local inputs = require "inputs"
 local plot = require "fovea.plot"
@@ -161,19 +162,10 @@ local looks = {
 local function figure(rows, groups, uniform)
   local panels = {}
   for _, group in ipairs(groups) do
-    local lines, at = {}, {}
-    for _, r in ipairs(rows) do
-      if r.input == group.label and r.budget > 0 then
-        local l = at[r.method]
-        if not l then
-          l = { name = r.method, x = {}, y = {}, lo = {}, hi = {} }
-          at[r.method] = l
-          lines[#lines + 1] = l
-        end
-        local i = #l.x + 1
-        l.x[i], l.y[i], l.lo[i], l.hi[i] = r.budget, r.err, r.err_lo or r.err, r.err_hi or r.err
-      end
-    end
+    local lines = curves(rows, function(r)
+      if r.input ~= group.label or r.budget == 0 then return nil end
+      return r.method, r.budget, r.err, r.err_lo or r.err, r.err_hi or r.err
+    end)
     for i, l in ipairs(lines) do
       local look = looks[l.name] or {}
       l.colour, l.dash, l.point = look[1], look[2] or 1, 4 + i % 10

@@ -69,7 +69,7 @@ return {
     end
     local out = study.new { columns = columns,
       title = ("outputs, n = %d, d = %d, M = %d orthogonal; q, k = mean of "
-      .. "norm %g + N(0, 0.25)"):format(opt.n, d, M, opt.mean) }
+      .. "norm %g + N(0, 0.25); %d inputs"):format(opt.n, d, M, opt.mean, opt.draws) }
     local base = stats.mean(uniform)
     for _, r in ipairs(rows) do
       local low, high = stats.t_interval(r.mse)
@@ -85,7 +85,6 @@ return {
       "|x+y|^2, |x-y|^2: means over all pairs of scaled rows; 95 %: Student's, of the mean over inputs;",
       "change of exact: largest difference that the shift makes in exact attention, in f32."
     }
-    out:publish(opt.out, ("%d inputs, seed %d, %.1f s; %s"):format(opt.draws, opt.seed, fv.clock() - t,
-                tostring(fv.info())))
+    out:publish(opt, t)
   end,
 }

@@ -5,6 +5,7 @@
 --- the number of features, not of projections, equal for all.
 
 local fv = require "fovea"
+local curves = require "fovea.curves"
 local stats = require "fovea.stats"
 local study = require "fovea.study"
 
@@ -27,26 +28,16 @@ local function median(x)
 end
 
 local function figure(rows)
-  local panels, at = {}, {}
-  for _, r in ipairs(rows) do
-    local p = at[r.sigma]
-    if not p then
-      p = { title = ("q, k ~ N(0, %g^2)"):format(r.sigma), xlabel = "features M",
-        ylabel = "median squared error",
-            logx = 2, logy = true, lines = {}, levels = {}, by = {} }
-      at[r.sigma], panels[#panels + 1] = p, p
-    end
-    if r.map == "uniform" then p.levels[1] = { name = "uniform", y = r.median }
-    else
-      local name = r.map .. " " .. r.sampler
-      local l = p.by[name]
-      if not l then
-        l = { name = name, x = {}, y = {}, lo = {}, hi = {} }
-        p.by[name], p.lines[#p.lines + 1] = l, l
-      end
-      local j = #l.x + 1
-      l.x[j], l.y[j], l.lo[j], l.hi[j] = r.features, r.median, r.low, r.high
-    end
+  local panels = {}
+  for i, sigma in ipairs { 0.5, 1 } do
+    local p = { title = ("q, k ~ N(0, %g^2)"):format(sigma), xlabel = "features M",
+                ylabel = "median squared error", logx = 2, logy = true }
+    p.lines = curves(rows, function(r)
+      if r.sigma ~= sigma then return nil end
+      if r.map == "uniform" then p.levels = { { name = "uniform", y = r.median } } return nil end
+      return r.map .. " " .. r.sampler, r.features, r.median, r.low, r.high
+    end)
+    panels[i] = p
   end
   return { title = rows.title, panels = panels }
 end
@@ -122,6 +113,6 @@ return {
     out.notes[#out.notes + 1] = ("median over %d inputs, interval by order statistics; skill: 1 - "
       .. "median / uniform's, "
       .. "below 0 worse than averaging"):format(opt.inputs)
-    out:publish(opt.out, ("seed %d, %.1f s; %s"):format(opt.seed, fv.clock() - t, tostring(fv.info())))
+    out:publish(opt, t)
   end,
 }

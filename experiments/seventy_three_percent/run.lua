@@ -87,6 +87,6 @@ return {
       .. "|output - mean of v| / mean",
                   "|mean of v|; near eps: share of query features within ten times the epsilon that was "
                     .. "added." }
-    out:publish(opt.out, ("seed %d, %.1f s; %s"):format(opt.seed, fv.clock() - t, tostring(fv.info())))
+    out:publish(opt, t)
   end,
 }

@@ -4,6 +4,7 @@
 --- attention. Both for rows that are independent, orthogonal and simplex.
 
 local fv = require "fovea"
+local curves = require "fovea.curves"
 
 local wanted = { { "positive" }, { "hyperbolic" }, { "oprf" }, { "oprf", estimator = "hyperbolic" } }
 --- Those there are, and a note of the rest.
@@ -57,21 +58,14 @@ return {
                     .. "has 16 of them.",
                   lacking }
     all.figure = function(rows)
-      local lines, by = {}, {}
-      for _, row in ipairs(rows) do
-        local name = row.map .. " " .. row.sampler
-        local l = by[name]
-        if not l then
-          l = { name = name, x = {}, y = {} }
-          by[name], lines[#lines + 1] = l, l
-        end
-        l.x[#l.x + 1], l.y[#l.y + 1] = row.z_norm, row.ratio_theory or row.ratio
-      end
+      local lines = curves(rows, function(row)
+        return row.map .. " " .. row.sampler, row.z_norm, row.ratio_theory or row.ratio
+      end)
       return { title = rows.title, panels = { { xlabel = "|x + y|",
         ylabel = "variance over that of positive iid",
                logy = true, lines = lines } } }
     end
-    all:publish(opt.out, ("%.1f s"):format(fv.clock() - t))
+    all:publish(opt, t)
     for _, sigma in ipairs { 0.5, 0.75 } do
       local o = fv.variance { map = maps, sampler = samplers, features = { 32, 128 }, target = "output",
         n = opt.n,
@@ -80,6 +74,6 @@ return {
       print(o)
       o:save(("%s/outputs_%g.csv"):format(opt.out, sigma))
     end
-    print(("\nseed %d, %.1f s; %s"):format(opt.seed, fv.clock() - t, tostring(fv.info())))
+    print(("\n%.1f s in all"):format(fv.clock() - t))
   end,
 }

@@ -5,6 +5,7 @@
 --- should win exactly where x.y > 0. Measured over angles and norms.
 
 local fv = require "fovea"
+local curves = require "fovea.curves"
 
 return {
   question = "When are positive features better than trigonometric ones?",
@@ -50,26 +51,17 @@ return {
       return a.map < b.map
     end)
     r.figure = function(rows)
-      local lines, by = {}, {}
-      for _, row in ipairs(rows) do
-        local name = ("%s |x| = %g"):format(row.map, row.norm_x)
-        local l = by[name]
-        if not l then
-          l = { name = name, x = {}, y = {}, lo = {}, hi = {}, dash = row.norm_x < 0.6 and 2 or 1 }
-          by[name], lines[#lines + 1] = l, l
-        end
-        local j = #l.x + 1
-        l.x[j], l.y[j] = row.angle, math.max(row.mse, 1e-9)
-        l.lo[j], l.hi[j] = math.max(row.mse - 2 * row.mse_se, 1e-9), math.max(row.mse + 2 * row.mse_se, 1e-9)
-      end
+      local lines = curves(rows, function(row)
+        return ("%s |x| = %g"):format(row.map, row.norm_x), row.angle, math.max(row.mse, 1e-9),
+               math.max(row.mse - 2 * row.mse_se, 1e-9), math.max(row.mse + 2 * row.mse_se, 1e-9)
+      end)
+      for _, l in ipairs(lines) do l.dash = l.name:find "0.5$" and 2 or 1 end
       return { title = rows.title, panels = { { xlabel = "angle of x and y, radians", logy = true,
         lines = lines,
                ylabel = "relative mean squared error", yrange = "1e-6:10" } } }
     end
-    r.notes = { ("the rule names the winner in %d of the %d angles and norms where draws tell them "
-      .. "apart (3 s.e.)")
-      :format(right, decided) }
-    r:publish(opt.out, ("M = %d, %d draws, seed %d, %.1f s; %s"):format(opt.features, opt.draws, opt.seed,
-              fv.clock() - t, tostring(fv.info())))
+    r.notes = { ("M = %d features; the rule names the winner in %d of the %d angles and norms where draws "
+      .. "tell them apart (3 s.e.)"):format(opt.features, right, decided) }
+    r:publish(opt, t)
   end,
 }

@@ -5,7 +5,7 @@
 --- columns as grid.new takes them, with more = true for one that only files have.
 --- print(s); s[i].mse; s:save(path) by ending: .csv, .json or .npz (numbers only);
 --- s:plot(path) .png or .svg, by 'figure', which gives what plot.lua takes;
---- s:publish(folder, setting) does all of it for an experiment.
+--- s:publish(opt, start) does all of it for an experiment.
 
 local grid = require "fovea.grid"
 local results = require "fovea.results"
@@ -107,13 +107,15 @@ function methods:save(path)
   return path
 end
 
---- For experiments: prints the study and 'setting', writes results.csv and, if it has a
---- figure, figure.png and figure.svg into the folder, and prints where.  shown(row), if
---- given, says which rows are printed; the file has all.
-function methods:publish(folder, setting, shown)
+--- For experiments with options opt that began at 'start' (fv.clock): prints the study, its
+--- seed, time and machine, writes results.csv and, if it has a figure, figure.png and figure.svg
+--- into the folder opt.out, and prints where.  shown(row), if given, says which rows are
+--- printed; the file has all.
+function methods:publish(opt, start, shown)
+  local fv, folder = require "fovea", opt.out
   results.folder(folder)
   print(shown and self:where(shown) or self)
-  print("\n" .. setting)
+  print(("\nseed %d, %.1f s\n%s"):format(opt.seed, fv.clock() - start, tostring(fv.info())))
   print("\nresults  " .. self:save(folder .. "/results.csv"))
   if rawget(self, "figure") then
     self:plot(folder .. "/figure.svg")

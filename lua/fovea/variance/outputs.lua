@@ -1,6 +1,7 @@
 --- Errors of attention matrices and attention outputs against exact softmax attention.
 
 local fv = require "fovea"
+local curves = require "fovea.curves"
 local study = require "fovea.study"
 local stats = require "fovea.stats"
 
@@ -42,17 +43,9 @@ local function errors(o, exact, B)
 end
 
 local function figure(rows)
-  local lines, at = {}, {}
-  for _, r in ipairs(rows) do
-    local name = r.map .. " " .. r.sampler
-    local l = at[name]
-    if not l then
-      l = { name = name, x = {}, y = {}, lo = {}, hi = {} }
-      at[name], lines[#lines + 1] = l, l
-    end
-    local j = #l.x + 1
-    l.x[j], l.y[j], l.lo[j], l.hi[j] = r.features, r.median, r.q10, r.q90
-  end
+  local lines = curves(rows, function(r)
+    return r.map .. " " .. r.sampler, r.features, r.median, r.q10, r.q90
+  end)
   return { title = rows.title, panels = { { xlabel = "features M",
     ylabel = "mean squared error, median over draws",
            logx = 2, logy = true, lines = lines, levels = { { name = "uniform", y = rows[1].uniform } } } } }
