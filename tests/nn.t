@@ -303,6 +303,12 @@ do
             "cross_entropy is the mean over labels that count")
   tap.close(fv.nn.cross_entropy(logits, labels, { reduce = "sum" }):item(), sum, 1e-14, "or their sum")
   tap.is(fv.nn.cross_entropy(logits, labels, { reduce = "none" }):get(2), 0, "an ignored row has loss 0")
+  local even = 0
+  for i, y in ipairs { 2, false, 5, 1 } do if y then even = even - p[i]:log():mean():item() end end
+  tap.close(fv.nn.cross_entropy(logits, labels, { smoothing = 0.1 }):item(), (0.9 * sum + 0.1 * even) / 3, 1e-14,
+            "smoothing gives all classes a share of the target, in rows that count")
+  local smooth = fv.gradcheck(function(z) return fv.nn.cross_entropy(z, labels, { smoothing = 0.3 }) end, { logits })
+  tap.ok(smooth < 1e-6, "with its gradient", "%g", smooth)
   local big = fv.tensor { { 1e4, 0 }, { 0, 1e4 } }
   tap.is(fv.nn.cross_entropy(big, fv.tensor({ 1, 2 }, i64)):item(), 0, "large logits do not overflow")
   tap.close(fv.nn.mse(fv.tensor { 1, 2 }, fv.tensor { 3, 5 }):item(), 6.5, 1e-6, "mse is the mean square")

@@ -118,6 +118,12 @@ tap.ok(help.text(phi):find("factor       number from 0, default 2: what it multi
 tap.ok(help.text(fv.ops.dpfp):find("x(n,d) -> phi(n,f)", 1, true), "help shows an operator's signature")
 tap.ok(help.text("x:reshape"):find("row-major", 1, true) and help.text("fv.zeros"):find("zeros", 1, true),
        "help knows methods and functions")
+local _, pages = help.text("fv.nn.linear"):gsub("\n\nExample\n", "")
+tap.ok(pages == 1 and help.text("nn.linear"):find "^fv%.nn%.linear{", "a path of two names finds one thing")
+_, pages = help.text("linear"):gsub("\n\nExample\n", "")
+tap.is(pages, 4, "a bare name all of that name")
+tap.ok(not help.text("nn.mse"):find "seed", "a loss has no options of layers")
+tap.raises("nothing is named 'nn.liner' %(did you mean 'linear'", "and a misspelt path is told", help.text, "nn.liner")
 tap.ok(help.text(fv.zeros) == help.text("fv.zeros"), "by value as by name")
 tap.ok(help.text(fv.map):find("hyperbolic", 1, true), "help on a registry lists its names")
 tap.ok(help.text("map"):find("fv.map(name, options)", 1, true), "also by name")

@@ -69,6 +69,7 @@ local function entry(e)
   local use = e.usage and e.usage:format(e.name, list)
   local out = { use or ('fv.%s("%s"%s)'):format(word, e.name, list == "" and "" or ", " .. list),
                 "  " .. e.kind .. (e.sig and "  " .. e.sig or "") }
+  if e.apply then out = {} end                                  -- its doc begins with its use
   body(out, e)
   if e.extend then
     local lines, own = {}, #e.options
@@ -107,6 +108,7 @@ local function registries()
   for name, part in pairs(parts) do
     if part.factory then local _ = fv[name] end
   end
+  table.sort(registry.all, function(a, b) return a.kind < b.kind end)
   return registry.all
 end
 
@@ -138,9 +140,17 @@ local function overview()
   return table.concat(out, "\n")
 end
 
---- Pages for a name, and every name that has one.  A function and a method of one
---- documentation share a page.
-local function pages(name)
+--- Pages for a name, and every name that has one; those of one registry where 'kind' names it.
+--- A function and a method of one documentation share a page.
+local function pages(name, kind)
+  for _, r in ipairs(registries()) do
+    if kind == (words[r.kind] or r.kind) then
+      for _, key in ipairs(r.names()) do
+        if key == name then return { entry(r.entry(key)) } end
+      end
+      return {}, r.names()
+    end
+  end
   local found, names, methods = {}, {}, {}
   local function try(key, make, thing)
     if key == name then found[#found + 1] = make(thing) end
@@ -174,8 +184,9 @@ end
 local function text(thing)
   if thing == nil then return overview() end
   if type(thing) == "string" then
-    local name = thing:gsub("^fv%.", ""):gsub("^[%w_]+[:.]", "")
-    local found, names = pages(name)
+    local path = thing:gsub("^fv%.", "")
+    local name = path:gsub("^[%w_]+[:.]", "")
+    local found, names = pages(name, path:match "^([%w_]+)%.")
     if #found == 0 then
       error(("help: nothing is named '%s'%s"):format(thing, options.hint(name, names)), 3)
     end

@@ -57,7 +57,7 @@ local function prepare(entry, kind, extra, common, level)
     error(("%s: field 'name': expected a word of letters, digits and _"):format(who), level)
   end
   local own = options.declare(entry.options or {}, who, level + 1)
-  local e = { options = options.join(common, own), kind = kind, caps = {} }
+  local e = { options = entry.apply and own or options.join(common, own), kind = kind, caps = {} }
   for word in (entry.caps or ""):gmatch("%S+") do e.caps[word] = true end
   for field, want in pairs(extra) do
     if want == "options" then

@@ -6,6 +6,7 @@ local options = require "fovea.options"
 
 local list = options.declare({
   { "ignore", "integer", -100, "labels that count for nothing" },
+  { "smoothing", "number", 0, "share of the target that all classes have alike", lo = 0, hi = 1 },
   { "reduce", "string", "mean", "over the labels that count: mean, sum, or one loss a row (0 where ignored)",
     choices = { "mean", "sum", "none" } }
 }, "cross_entropy", 1)
@@ -31,16 +32,23 @@ local function cross_entropy(logits, labels, given)
           layer.shape(labels), opt.ignore), 2)
   end
   layer.check_ids(l, "labels", fv.where(counted, flat, 1), classes)
-  local loss = fv.cross_entropy(logits:reshape(-1, classes), flat, { ignore = opt.ignore })
+  local rows = logits:reshape(-1, classes)
+  local loss = fv.cross_entropy(rows, flat, { ignore = opt.ignore })
+  if opt.smoothing > 0 then
+    local even = (rows:logsumexp(-1) - rows:mean(-1)):masked_fill(counted:logical_not(), 0)
+    loss = loss * (1 - opt.smoothing) + even * opt.smoothing
+  end
   if opt.reduce == "none" then return loss:reshape(shape) end
   return opt.reduce == "sum" and loss:sum() or loss:sum() / count
 end
 
 return {
   name = "cross_entropy",
-  doc = "fv.nn.cross_entropy(logits (..., classes), labels i64 (...), {ignore=, reduce=}) -> loss.\n"
-     .. "-log softmax(logits)[label], in nats; labels are 1 .. classes or 'ignore'. Raises on other\n"
-     .. "labels and where none counts.",
+  doc = "fv.nn.cross_entropy(logits (..., classes), labels i64 (...), {ignore=, reduce=, smoothing=}) ->\n"
+     .. "loss: -log softmax(logits)[label], in nats; labels are 1 .. classes or 'ignore'. Raises on other\n"
+     .. "labels and where none counts. With smoothing s it is (1 - s) of that and s of its mean over all\n"
+     .. "classes.",
+  ref = "smoothing: Szegedy et al. 2016, arXiv:1512.00567",
   call = list,
   example = "loss = fv.nn.cross_entropy(model(ids), labels, {ignore=-100})",
   apply = cross_entropy,
