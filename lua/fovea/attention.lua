@@ -17,6 +17,9 @@
 --- doubles when it is full, or sums whose size does not grow: attend:state{n=,d=,e=} counts its
 --- numbers for a head after n tokens. A state may be gone on from more than once.
 ---
+--- attend:redraw(i, seed?) and attend:at(step) give it with other random features, as of fv.map;
+--- attend:random(d) says whether any are drawn for inputs of width d.
+---
 --- Methods with random features take {errors=true}: from the one draw, at about the cost of
 --- another call in f64 (causal: O(n M e) memory traffic), info has
 ---   se (..., n, e)      standard error of every output, over draws
@@ -40,6 +43,7 @@
 
 local fv = require "fovea"
 local cache = require "fovea.cache"
+local draws = require "fovea.draws"
 local options = require "fovea.options"
 
 local function text(x) return "(" .. table.concat({ x:shape() }, ",") .. ")" end
@@ -95,6 +99,14 @@ local function streamed(entry, own, attend)
   end
 end
 
+--- Whether a draw matters for inputs of width d.
+local function random(self, d)
+  local pick = draws.can(self) and rawget(self, "map")
+  return pick and pick(d).W ~= false or draws.can(self) and not pick
+end
+
+local attention
+
 --- What every attention object gets: checks, options of a call, the bill.
 local function finish(object, entry)
   local attend, billed = object.attend, object.cost
@@ -106,6 +118,7 @@ local function finish(object, entry)
   if piece and not entry.call.by.state then
     error(("attention '%s': caps say streaming: expected the option 'state' in call"):format(entry.name), 0)
   end
+  object.redraw, object.at, object.random = draws.redraw(attention.make), draws.at, object.random or random
   object.state = object.state or function(_, s) return s.n * (s.d + s.e) end
   object.call = function(_, q, k, v, given, more)
     check(entry.name, q, k, v, 2)
@@ -146,7 +159,8 @@ local function finish(object, entry)
   end
 end
 
-return require "fovea.registry".new {
+attention = require "fovea.registry".new {
   kind = "attention", folder = "fovea.attention", finish = finish,
   extra = { call = "options", acausal = "string" }
 }
+return attention

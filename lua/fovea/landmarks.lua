@@ -7,6 +7,7 @@
 --- Example: L, index = fv.landmarks("farthest", {count=64})(x)
 
 local fv = require "fovea"
+local draws = require "fovea.draws"
 local options = require "fovea.options"
 local registry = require "fovea.registry"
 
@@ -42,7 +43,7 @@ local function finish(object, entry, opt)
     if select("#", ...) > 0 then error(name .. ": expected x and a kernel, got more", 3) end
     check(name, m, x, pick)
     if pool then return pool(x, m), nil end
-    local rng = fv.rng(opt.seed or 1):stream "landmarks"
+    local rng = draws.stream(opt, "landmarks")
     if index_of then
       local index = index_of(x:size(-2), m, rng)
       return x:index_select(-2, index), index
@@ -66,5 +67,6 @@ end
 return registry.new {
   kind = "landmarks", folder = "fovea.landmarks", finish = finish,
   common = { { "count", "integer", nil, "number m of landmarks", lo = 1, required = true },
-             { "seed", "integer", 1, 'rules that draw use fv.rng(seed):stream("landmarks")' } }
+             { "seed", "integer", 1, 'rules that draw use fv.rng(seed):stream("landmarks")' },
+             { "draw", "integer", 0, 'or, for draw i > 0, the stream "landmarks:i"', lo = 0 } }
 }

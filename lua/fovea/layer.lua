@@ -19,6 +19,7 @@
 -- this very layer needs the whole sequence.
 
 local core = require "fovea.core"
+local draws = require "fovea.draws"
 local initial = require "fovea.initial"
 local options = require "fovea.options"
 
@@ -132,6 +133,7 @@ end
 
 local function set_mode(l, training, step)
   l.training, l.step = training, step or false
+  if training and rawget(l, "on_step") then l:on_step(step) end
   for _, child in ipairs(l.inside) do set_mode(child, training, step) end
   return l
 end
@@ -162,6 +164,8 @@ function methods.state_bytes(l, sizes)
   return total
 end
 
+function methods.draws(l) return draws.list(l) end
+
 function methods.stream(l, given) return require "fovea.stream"(l, given) end
 
 --- f(path, ...), its error raised where the user's call is.
@@ -170,15 +174,20 @@ local function file(l, f, path, what, ...)
     error(("%s: %s: expected a path that ends in .safetensors, got %s"):format(layer.title(l), what,
           options.type(path)), 3)
   end
-  local good, result = pcall(f, path, ...)
+  local good, result, meta = pcall(f, path, ...)
   if not good then error(result, 3) end
-  return result
+  return result, meta
 end
 
 function methods.save(l, path)
   local all = {}
   for _, p in ipairs(l:parameters()) do all[p.name] = p.tensor:detach() end
-  file(l, core.save, path, "save", all)
+  local drawn = draws.text(l)
+  if drawn and type(path) == "string" and not path:find "%.safetensors$" then
+    error(("%s: save: expected a path that ends in .safetensors, which also keeps which random features are in "
+      .. "use, got '%s'"):format(layer.title(l), path), 2)
+  end
+  file(l, core.save, path, "save", all, drawn and { metadata = { draws = drawn } })
   return path
 end
 
@@ -210,12 +219,15 @@ local function fill(l, all, where)
 end
 
 function methods.load(l, path)
-  local all = type(path) == "table" and path or file(l, core.load, path, "load")
+  local all, meta = path, nil
+  if type(path) ~= "table" then all, meta = file(l, core.load, path, "load") end
   if type(all) ~= "table" then
     error(("%s: load: '%s' holds one tensor, expected named ones (.safetensors or .npz)"):format(
           layer.title(l), tostring(path)), 2)
   end
-  return fill(l, all, type(path) == "table" and "the table" or "'" .. path .. "'")
+  fill(l, all, type(path) == "table" and "the table" or "'" .. path .. "'")
+  if meta and meta.draws then draws.take(l, meta.draws) end
+  return l
 end
 
 --- "640 parameters: embed 128, blocks 2 x 256", or "" where there are none.

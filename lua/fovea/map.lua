@@ -10,13 +10,14 @@
 ---                          no closed form is known
 ---   phi:fit(q, k?)         the map with statistics from these rows (caps 'fitted': unfitted
 ---                          ones raise when called; without k it is q); itself where there is nothing to fit
----   phi:redraw(i)          the map with draw i of its seed, itself where nothing is random
+---   phi:redraw(i, seed?)   the map with draw i of its seed, or of another; itself where nothing is random
 ---   phi:at(step)           the draw that its option redraw gives to a step: see redraw
 --- Caps: unbiased (E phi(q).phi(k) over seeds is phi:kernel), exact (equal to it), biased,
 --- nonneg, log_features, fitted, asymmetric, global (a row's features depend on other rows).
 --- Example: phi = fv.map("positive", {dim=64, features=256}); o = fv.linear_attention(
 --- phi(q, "q"), phi(k, "k"), v)
 
+local draws = require "fovea.draws"
 local options = require "fovea.options"
 local registry = require "fovea.registry"
 
@@ -54,25 +55,6 @@ local function remade(self, changes)
   return map.make(self.name, opt, 3)
 end
 
-local function redraw(self, i)
-  if math.type(i) ~= "integer" or i < 0 then
-    error(("%s: redraw: expected the number of a draw, 0 or more, got %s"):format(self.name, tostring(i)), 2)
-  end
-  if not self.spec.by.draw or not self.W or self.options.draw == i then return self end
-  if self.options.projection then
-    error(self.name .. ": redraw: the option 'projection' fixes W; use seed instead", 2)
-  end
-  return remade(self, { draw = i })
-end
-
-local function at(self, step)
-  local every = self.spec.by.redraw and self.options.redraw or "fixed"
-  if math.type(step) ~= "integer" or step < 0 then
-    error(("%s: at: expected a step, 0 or more, got %s"):format(self.name, tostring(step)), 2)
-  end
-  return every == "fixed" and self or redraw(self, every == "per_call" and step or step // every)
-end
-
 local function fit(self, q, k, ...)
   if k == nil then k = q end
   tensor(self.name, "q", q, select("#", ...) > 0)
@@ -92,7 +74,7 @@ local function finish(object, entry)
     return kernel(self, x, y)
   end or false
   for _, field in ipairs { "W", "dim", "features" } do object[field] = object[field] or false end
-  object.redraw, object.at, object.fit = redraw, at, fit
+  object.redraw, object.at, object.fit = draws.redraw(map.make), draws.at, fit
 end
 
 map = registry.new { kind = "map", folder = "fovea.maps", finish = finish }

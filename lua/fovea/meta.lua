@@ -2476,6 +2476,8 @@ function fovea.trig_features(x, w, options) end
 ---give what one call on the whole gives. The state is the keys and values seen, in room that
 ---doubles when it is full, or sums whose size does not grow: attend:state{n=,d=,e=} counts its
 ---numbers for a head after n tokens. A state may be gone on from more than once.
+---attend:redraw(i, seed?) and attend:at(step) give it with other random features, as of fv.map;
+---attend:random(d) says whether any are drawn for inputs of width d.
 ---Methods with random features take {errors=true}: from the one draw, at about the cost of
 ---another call in f64 (causal: O(n M e) memory traffic), info has
 ---  se (..., n, e)      standard error of every output, over draws
@@ -2745,7 +2747,7 @@ fovea.landmarks = {}
 ---                         no closed form is known
 ---  phi:fit(q, k?)         the map with statistics from these rows (caps 'fitted': unfitted
 ---                         ones raise when called; without k it is q); itself where there is nothing to fit
----  phi:redraw(i)          the map with draw i of its seed, itself where nothing is random
+---  phi:redraw(i, seed?)   the map with draw i of its seed, or of another; itself where nothing is random
 ---  phi:at(step)           the draw that its option redraw gives to a step: see redraw
 ---Caps: unbiased (E phi(q).phi(k) over seeds is phi:kernel), exact (equal to it), biased,
 ---nonneg, log_features, fitted, asymmetric, global (a row's features depend on other rows).
@@ -2773,7 +2775,8 @@ function fovea.model() end
 ---  layer:parameters()     its parameters in a fixed order, { { name =, tensor = }, ... };
 ---                         names are dotted: "blocks.1.mix.q.weight"
 ---  layer:train(step)      training mode; step keys the dropout masks and may be left out
----                         where nothing drops; layer:eval() ends it. Layers begin in eval.
+---                         where nothing drops or is redrawn; layer:eval() ends it. Layers begin
+---                         in eval.
 ---  layer:count()          the number of trained numbers; print(layer) says where they are
 ---  layer:state_bytes{n=}  bytes kept to go on with one sequence after n tokens
 ---  s = layer:stream{batch=1}   the layer fed in pieces: s(x) is its result for the tokens x that
@@ -2783,7 +2786,9 @@ function fovea.model() end
 ---                         Runs in eval, records no gradient; raises where a layer sees tokens
 ---                         that come later, and what raises in s(x) leaves s as it was. For
 ---                         layers whose caps say streaming
----  layer:save(path) -> path, layer:load(path) -> layer    .safetensors; load raises one error that lists
+---  layer:draws()          which random features are in use: { { path =, seed =, draw = }, ... }
+---  layer:save(path) -> path, layer:load(path) -> layer    .safetensors, with draws() as metadata: load
+---                         takes them over where the file has them. It raises one error that lists
 ---                         every missing, extra and misshapen entry
 ---Parameters are tensors that require gradients; gradients land in t.grad by
 ---loss:backward(). A parameter's first value is drawn from a stream keyed by the option
@@ -3032,6 +3037,8 @@ fovea.theory = {}
 ---  nan             a loss or gradient that is not finite: "raise", or "stop" with a result.
 ---                  The step is repeated and the first operator that returned it is named
 ---  label, quiet, every   name, silence, and seconds (10) between lines where there is no terminal
+---Random features are redrawn as the model's option redraw says; an evaluation has those of the
+---step before it, and the model that is left those of the last step.
 ---Batches that do not fit and files that cannot be written are told before the first step.
 ---Ctrl-C ends the run after the last whole step, with its checkpoint. The result has status
 ---("done", "early stop", "interrupted", "diverged"), step, history.loss and .norm (a number

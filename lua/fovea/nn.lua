@@ -3,7 +3,8 @@
 ---   layer:parameters()     its parameters in a fixed order, { { name =, tensor = }, ... };
 ---                          names are dotted: "blocks.1.mix.q.weight"
 ---   layer:train(step)      training mode; step keys the dropout masks and may be left out
----                          where nothing drops; layer:eval() ends it. Layers begin in eval.
+---                          where nothing drops or is redrawn; layer:eval() ends it. Layers begin
+---                          in eval.
 ---   layer:count()          the number of trained numbers; print(layer) says where they are
 ---   layer:state_bytes{n=}  bytes kept to go on with one sequence after n tokens
 ---   s = layer:stream{batch=1}   the layer fed in pieces: s(x) is its result for the tokens x that
@@ -13,7 +14,9 @@
 ---                          Runs in eval, records no gradient; raises where a layer sees tokens
 ---                          that come later, and what raises in s(x) leaves s as it was. For
 ---                          layers whose caps say streaming
----   layer:save(path) -> path, layer:load(path) -> layer    .safetensors; load raises one error that lists
+---   layer:draws()          which random features are in use: { { path =, seed =, draw = }, ... }
+---   layer:save(path) -> path, layer:load(path) -> layer    .safetensors, with draws() as metadata: load
+---                          takes them over where the file has them. It raises one error that lists
 ---                          every missing, extra and misshapen entry
 --- Parameters are tensors that require gradients; gradients land in t.grad by
 --- loss:backward(). A parameter's first value is drawn from a stream keyed by the option

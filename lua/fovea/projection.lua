@@ -2,6 +2,7 @@
 
 local fv = require "fovea"
 local closed = require "fovea.closed"
+local draws = require "fovea.draws"
 
 local projection = {}
 
@@ -126,10 +127,7 @@ function projection.wide(x, size)
 end
 
 --- The stream of a draw, for a purpose other than "projection".
-function projection.stream(opt, purpose)
-  purpose = purpose or "projection"
-  return fv.rng(opt.seed):stream(opt.draw == 0 and purpose or purpose .. ":" .. opt.draw)
-end
+function projection.stream(opt, purpose) return draws.stream(opt, purpose or "projection") end
 
 --- A copy of a set of caps without some words.
 function projection.without(caps, ...)

@@ -3,17 +3,19 @@
 --   model.NAME       parameters            history.loss, history.norm   of every step
 --   optim.NAME       the optimiser         eval.NAME   columns of the evaluations
 --   step             steps done: the place in the data, and what keys every random stream
--- Metadata 'setting' says which run it belongs to.
+-- Metadata 'setting' says which run it belongs to, 'draws' which random features are in use.
 
 local core = require "fovea.core"
+local draws = require "fovea.draws"
 local tape = require "fovea.tape"
 
 local resume = {}
 
 local function column(list) return core.tensor(list, { dtype = "f64" }) end
 
---- state: { step, history = { loss, norm }, evals = list of { step =, loss =, ... } }.
-function resume.save(path, setting, parameters, optimiser, state)
+--- state: { step, history = { loss, norm }, evals = list of { step =, loss =, ... } }; drawn: what
+--- draws.text tells of the model.
+function resume.save(path, setting, parameters, optimiser, state, drawn)
   local all = { step = core.tensor({ state.step }, { dtype = "i64" }) }
   for _, p in ipairs(parameters) do all["model." .. p.name] = p.tensor:detach() end
   for key, x in pairs(optimiser:state()) do
@@ -27,12 +29,12 @@ function resume.save(path, setting, parameters, optimiser, state)
     for i, e in ipairs(state.evals) do list[i] = e[key] end
     all["eval." .. key] = column(list)
   end
-  core.save(path, all, { metadata = { format = "fovea.train 1", setting = setting } })
+  core.save(path, all, { metadata = { format = "fovea.train 1", setting = setting, draws = drawn } })
 end
 
---- Fills parameters and optimiser from the file and returns the state. Nothing is changed
---- unless all of it fits.
-function resume.load(path, setting, parameters, optimiser)
+--- Fills parameters, optimiser and the model's random features from the file and returns the
+--- state. Nothing is changed unless all of it fits.
+function resume.load(path, setting, parameters, optimiser, model)
   local function bad(why, ...) error(("train: checkpoint '%s': "):format(path) .. why:format(...), 0) end
   local all, meta = core.load(path)
   if (meta or {}).format ~= "fovea.train 1" then bad "is no checkpoint of fv.train" end
@@ -51,6 +53,9 @@ function resume.load(path, setting, parameters, optimiser)
     end
   end
   if not all.step then faults[#faults + 1] = "'step' is missing" end
+  if draws.text(model) and not meta.draws then
+    faults[#faults + 1] = "it does not say which random features it had"
+  end
   if #faults > 0 then bad("does not fit:\n  %s", table.concat(faults, "\n  ")) end
   local state = { step = all.step:reshape(-1):get(1), history = { loss = {}, norm = {} }, evals = {} }
   local slots = {}
@@ -70,6 +75,7 @@ function resume.load(path, setting, parameters, optimiser)
   tape.no_grad(function()
     for _, p in ipairs(parameters) do p.tensor:copy_(all["model." .. p.name]) end
   end)
+  if meta.draws then draws.take(model, meta.draws) end
   return state
 end
 

@@ -22,6 +22,8 @@
 ---   nan             a loss or gradient that is not finite: "raise", or "stop" with a result.
 ---                   The step is repeated and the first operator that returned it is named
 ---   label, quiet, every   name, silence, and seconds (10) between lines where there is no terminal
+--- Random features are redrawn as the model's option redraw says; an evaluation has those of the
+--- step before it, and the model that is left those of the last step.
 --- Batches that do not fit and files that cannot be written are told before the first step.
 --- Ctrl-C ends the run after the last whole step, with its checkpoint. The result has status
 --- ("done", "early stop", "interrupted", "diverged"), step, history.loss and .norm (a number
@@ -32,6 +34,7 @@
 
 local fv = require "fovea"
 local core = require "fovea.core"
+local draws = require "fovea.draws"
 local finite = require "fovea.finite"
 local options = require "fovea.options"
 local preflight = require "fovea.preflight"
@@ -112,6 +115,7 @@ local function prepare(given)
 end
 
 local function evaluate(opt, step)
+  if opt.has_mode then opt.model:train(step) end     -- with the random features of that step
   local e = fv.evaluate { model = opt.model, data = opt.data, split = opt.eval_split, batches = opt.eval_batches,
                           batch = opt.eval_batch, loss = opt.loss, metrics = opt.metrics }
   e.step = step
@@ -182,14 +186,16 @@ end
 
 local function save(opt, state)
   if opt.checkpoint ~= "" then
-    fv.uninterrupted(resume.save, opt.checkpoint, opt.setting, opt.parameters, opt.optimizer, state)
+    fv.uninterrupted(resume.save, opt.checkpoint, opt.setting, opt.parameters, opt.optimizer, state,
+                     draws.text(opt.model))
   end
 end
 
 local function keep(opt)
   local all = {}
   for _, p in ipairs(opt.parameters) do all[p.name] = p.tensor:detach() end
-  fv.save(opt.keep_best, all)
+  local drawn = draws.text(opt.model)
+  fv.save(opt.keep_best, all, drawn and { metadata = { draws = drawn } })
 end
 
 --- Evaluations since the one with the lowest loss.
@@ -240,11 +246,14 @@ return function(given)
   local existing = opt.checkpoint ~= "" and opt.resume and io.open(opt.checkpoint, "rb")
   if existing then
     existing:close()
-    state = fv.uninterrupted(resume.load, opt.checkpoint, opt.setting, opt.parameters, opt.optimizer)
+    state = fv.uninterrupted(resume.load, opt.checkpoint, opt.setting, opt.parameters, opt.optimizer, opt.model)
     line:say(("goes on from step %d of '%s'"):format(state.step, opt.checkpoint))
   end
   local good, status, why = pcall(loop, opt, state, line)
-  if opt.has_mode then opt.model:eval() end
+  if opt.has_mode then
+    if state.step > 0 then opt.model:train(state.step) end
+    opt.model:eval()
+  end
   local seconds = line:finish()
   if not good then
     if not training.interrupted(status) then

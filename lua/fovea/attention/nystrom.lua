@@ -20,7 +20,7 @@ end
 local function nystrom(q, k, v, m, opt, scale)
   local by = { scale = scale or q:size(-1) ^ -0.5 }
   if m >= q:size(-2) or m >= k:size(-2) then return (fv.softmax_attention(q, k, v, by)) end
-  local rule = named(fv.landmarks, opt.rule, { count = m, seed = opt.seed }, "nystrom", "rule")
+  local rule = named(fv.landmarks, opt.rule, { count = m, seed = opt.seed, draw = opt.draw }, "nystrom", "rule")
   local Ql, Kl = rule(q), rule(k)
   local L = fv.softmax_attention(Ql, Kl, fv.eye(m, { dtype = q:dtype() }), by)
   local BV = fv.softmax_attention(Ql, k, v, by)
@@ -78,7 +78,8 @@ return {
       choices = { "exact", "original" } },
     { "rule", "string|table", "segments", 'a name of fv.landmarks, {"kmeans", iterations=9}' },
     { "core", "string|table", "iterative", 'a name of fv.inverse, {"ridge", lambda=0.02}' },
-    { "seed", "integer", 1, "of rules that draw" }
+    { "seed", "integer", 1, "of rules that draw" },
+    { "draw", "integer", 0, "which draw of the seed those take", lo = 0 }
   },
   acausal = "every landmark sees the future",
   call = {
@@ -89,8 +90,10 @@ return {
   example = 'o, info = fv.attention("nystrom", {landmarks=64, iterations=6})(q, k, v)',
   build = function(opt)
     inverse(opt)        -- a name nobody has is refused here
-    local rest = { count = opt.landmarks, seed = opt.seed }
-    local rule = named(fv.landmarks, opt.rule, rest, "nystrom", "rule").name
+    local rest = { count = opt.landmarks, seed = opt.seed, draw = opt.draw }
+    local rule = named(fv.landmarks, opt.rule, rest, "nystrom", "rule")
+    local random = rule.caps.random ~= nil and rule ~= opt.rule     -- one that is given has its own seed
+    rule = rule.name
     local function is_exact(n, m) return opt.landmarks >= math.min(n, m) end
     local function cost(_, s)
       local op, l = fv.ops.softmax_attention, opt.landmarks
@@ -104,6 +107,7 @@ return {
     end
     return {
       cost = cost,
+      random = function() return random end,
       attend = function(q, k, v, c)
         local exact = is_exact(q:size(-2), k:size(-2))
         local info = { path = exact and "exact" or "approximate", landmarks = opt.landmarks }

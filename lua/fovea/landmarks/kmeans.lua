@@ -30,6 +30,7 @@ return {
   ref = "Arthur & Vassilvitskii 2007, k-means++; Zhang, Tsang & Kwok 2008, Improved Nystrom Low-Rank\n"
      .. "Approximation and Error Analysis",
   options = { { "iterations", "integer", 5, "Lloyd's iterations", lo = 0, hi = 10000 } },
+  caps = "random",
   example = 'fv.landmarks("kmeans", {count=64, iterations=5, seed=1})(x)',
   build = function(opt)
     return {

@@ -1,6 +1,7 @@
 --- rows in proportion to their ridge leverage scores
 
 local fv = require "fovea"
+local draws = require "fovea.draws"
 
 --- diag(K (K + c I)^-1) of the rows of x (n, d), with S in place of all rows:
 ---   tau_i = (k_ii - k_iS (K_SS + c I)^-1 k_Si) / c
@@ -23,6 +24,7 @@ return {
     { "sketch", "integer", 1024, "points up to which scores are exact", lo = 1 },
     { "kernel", "table", nil, "a kernel" }
   },
+  caps = "random",
   example = 'fv.landmarks("leverage", {count=64, lambda=1e-3})(x, fv.kernel("gaussian", {scale=0.2}))',
   build = function(opt)
     local function of(x, kernel, rng)
@@ -34,7 +36,7 @@ return {
     end
     return {
       scores = function(x, kernel)
-        return of(x:to "f64", kernel, fv.rng(opt.seed):stream "landmarks")
+        return of(x:to "f64", kernel, draws.stream(opt, "landmarks"))
       end,
       pick = function(x, m, rng, kernel)
         local list = {}

@@ -1,6 +1,7 @@
 --- o = mix(q, k, v, ...) over heads, then a projection back
 
 local fv = require "fovea"
+local draws = require "fovea.draws"
 local layer = require "fovea.layer"
 local project = require "fovea.project"
 
@@ -8,8 +9,17 @@ local query = { q = true, C = true, r = true }
 local key = { k = true, B = true }
 local written = { v = true, x = true }
 
+--- The attention of that name; 'redraw', if any, among its options where it has such a one.
+local function made(name, options, redraw)
+  local mixer = fv.attention.make(name, options, 0)
+  if not redraw or not mixer.spec.by.redraw then return mixer end
+  local all = { redraw = redraw }
+  for o, value in pairs(options or {}) do if o ~= "redraw" then all[o] = value end end
+  return fv.attention.make(name, all, 0)
+end
+
 --- The mixer by name or by value, and whether it is a rule.
-local function resolve(given, name, options)
+local function resolve(given, name, options, redraw)
   if type(given) ~= "string" then
     if options then error(name .. ": option 'mixer_options' is for a mixer given by name", 0) end
     if type(given) == "table" and rawget(given, "kind") == "attention" then return given, false end
@@ -19,7 +29,7 @@ local function resolve(given, name, options)
   end
   local rule = given:match "^rule:(.+)$"
   for _, known in ipairs(rule and {} or fv.attention.names()) do
-    if known == given then return fv.attention.make(given, options, 0), false end
+    if known == given then return made(given, options, redraw), false end
   end
   for _, known in ipairs(fv.rule.names()) do
     if known == (rule or given) then return fv.rule.make(known, options, 0), true end
@@ -59,7 +69,8 @@ local function attention(l, mixer, opt, size)
     return grouped * mixer:state { n = sizes.n, d = size.d, e = size.d }
   end
   return function(self, x, given)
-    local parts = {}
+    local parts, mixing = {}, self.mixer
+    draws.check(self)
     for i, name in ipairs { "q", "k", "v" } do
       local y = self[name](x)
       if opt.conv > 0 then y = self["conv_" .. name](y) end
@@ -68,9 +79,9 @@ local function attention(l, mixer, opt, size)
     end
     local call = { causal = opt.causal or nil }
     for name, value in pairs(given or {}) do call[name] = value end
-    if not self.flow then return (mixer(parts[1], parts[2], parts[3], call)) end
+    if not self.flow then return (mixing(parts[1], parts[2], parts[3], call)) end
     call.state = self.flow.kept or {}
-    local o, _, kept = mixer(parts[1], parts[2], parts[3], call)
+    local o, _, kept = mixing(parts[1], parts[2], parts[3], call)
     layer.keep(self, kept)
     return o
   end
@@ -123,6 +134,11 @@ return {
      .. "what is one a head as parameters; option project chooses another kind by input.\n"
      .. "Delta rules take silu and unit keys and queries (feature). Rules' heads are RMS-normed. Rules\n"
      .. "are causal; a method without a causal form needs causal=false.\n"
+     .. "Random features, and landmarks that are drawn, are a function of seed (of mixer_options, else the\n"
+     .. "layer's), path and draw: no two layers share them. redraw=k gives those of draw step // k to\n"
+     .. "layer:train(step), as the Performer paper redraws them in training; layer:eval() keeps the last\n"
+     .. "ones, and so do files of layer:save. Default: one draw for ever. A mixer that is no name keeps\n"
+     .. "its own seed; where nothing is drawn redraw does nothing. layer.mixer is what is in use.\n"
      .. "layer(x, options) hands options such as key_length to the mixer.",
   caps = "streaming",
   options = {
@@ -132,6 +148,8 @@ return {
     { "head_width", "integer", nil, "size of a head; width / heads unless given", lo = 1 },
     { "mixer", "any", "softmax", "name, fv.attention or fv.rule" },
     { "mixer_options", "table", nil, "options of the mixer, where it is a name" },
+    { "redraw", "string|integer", nil, "steps from one draw of random features to the next; the mixer's unless given",
+      choices = { "fixed", "per_call" }, lo = 1 },
     { "causal", "boolean", true, "tokens see those before alone" },
     { "rotary", "boolean", false, "turn queries and keys by their positions" },
     { "conv", "integer", 0, "taps of a short convolution, then silu, on queries, keys and values; 0: none",
@@ -149,7 +167,7 @@ return {
   example = 'y = fv.nn.attention{width=64, heads=4, mixer="gated_delta"}(x)',
   build = function(opt, name)
     local l = layer.new(opt)
-    local mixer, is_rule = resolve(opt.mixer, name, opt.mixer_options)
+    local mixer, is_rule = resolve(opt.mixer, name, opt.mixer_options, opt.redraw)
     if not opt.head_width and opt.width % opt.heads ~= 0 then
       error(("%s: option 'heads': expected a divisor of width=%d, got %d"):format(name, opt.width,
             opt.heads), 0)
@@ -165,6 +183,11 @@ return {
     local kernel = is_rule and rawget(mixer, "kernel")
     l.feature = project.features[opt.feature or project.feature(kernel and kernel.name, opt.conv)]
     l.mix = (is_rule and recurrence or attention)(l, mixer, opt, size)
+    l.mixer = mixer
+    if not is_rule then
+      local seed = type(opt.mixer) == "string" and ((opt.mixer_options or {}).seed or opt.seed)
+      draws.install(l, mixer, seed, opt.redraw, d)
+    end
     l.turn = project.features.none
     if opt.rotary then l.turn = layer.child(l, "rotary", "rotary", { width = d }) end
     local norm = opt.norm

@@ -2,7 +2,7 @@
 
 local layer = require "fovea.layer"
 
-local shared = { "width", "heads", "kv_heads", "head_width", "mixer", "mixer_options", "causal", "rotary",
+local shared = { "width", "heads", "kv_heads", "head_width", "mixer", "mixer_options", "redraw", "causal", "rotary",
                  "conv", "feature", "project", "sizes", "gate", "bias", "init", "out_init" }
 
 return {
