@@ -267,6 +267,20 @@ do
   tap.raises("save: expected a path of a CSV file, got nil", "curves too", one.save, one)
 end
 
+do
+  local text, path = fv.data "text", dir .. "/run.safetensors"
+  local function model() return fv.model { vocab = 256, layers = 1, width = 8 } end
+  local m = model()
+  local one = fv.train { model = m, data = text, steps = 2, batch = { batch = 2, length = 8 }, quiet = true,
+                         checkpoint = path, metrics = function() return { half = 0.5 } end }
+  tap.ok(tostring(one):find "validation loss %d%.%d+, half 0%.5 at step 2", "a result prints its metrics", "%s",
+         tostring(one))
+  tap.near(model():load(path).embed.weight:detach(), m.embed.weight:detach(), 0, "a model loads a run's checkpoint")
+  tap.raises("does not fit:\n  'embed.weight': expected f32 %(256,4%), got f32 %(256,8%)", "if it fits", function()
+    fv.model { vocab = 256, layers = 1, width = 4 }:load(path)
+  end)
+end
+
 -- ---- evaluation by itself ----
 
 do
@@ -295,8 +309,11 @@ end
 
 local file = dir .. "/point.safetensors"
 fv.train { model = point(1), data = constant, loss = squared, steps = 2, quiet = true, checkpoint = file }
-refuses("belongs to another run", "a checkpoint of another rate", { checkpoint = file, lr = 0.5 })
-refuses("fv.load: .*broken", "a broken checkpoint",
+refuses("belongs to another run[^\n]*\n  there: lr=0.001, lr 0.001[^\n]* constant\n  here:  lr=0.5, lr 0.5 constant$",
+        "a checkpoint of another rate, of which is told what differs", { checkpoint = file, lr = 0.5 })
+refuses("it has done 2 steps, more than steps=1", "fewer steps than were done",
+        { checkpoint = file, steps = 1 })
+refuses("^[^\n]*train: checkpoint: fv.load: .*broken", "a broken checkpoint",
         { checkpoint = write("broken.safetensors", "no header") })
 fv.save(dir .. "/other.safetensors", { w = fv.zeros(1) })
 refuses("is no checkpoint of fv.train", "some other file", { checkpoint = dir .. "/other.safetensors" })

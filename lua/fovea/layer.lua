@@ -221,6 +221,14 @@ end
 function methods.load(l, path)
   local all, meta = path, nil
   if type(path) ~= "table" then all, meta = file(l, core.load, path, "load") end
+  if meta and meta.format == "fovea.train 1" then       -- a run's state: its model
+    local own = {}
+    for name, x in pairs(all) do
+      local short = name:match "^model%.(.+)"
+      if short then own[short] = x end
+    end
+    all = own
+  end
   if type(all) ~= "table" then
     error(("%s: load: '%s' holds one tensor, expected named ones (.safetensors or .npz)"):format(
           layer.title(l), tostring(path)), 2)

@@ -17,7 +17,8 @@
 ---   layer:draws()          which random features are in use: { { path =, seed =, draw = }, ... }
 ---   layer:save(path) -> path, layer:load(path) -> layer    .safetensors, with draws() as metadata: load
 ---                          takes them over where the file has them. It raises one error that lists
----                          every missing, extra and misshapen entry
+---                          every missing, extra and misshapen entry, and
+---                          reads checkpoints of fv.train too
 --- Parameters are tensors that require gradients; gradients land in t.grad by
 --- loss:backward(). A parameter's first value is drawn from a stream keyed by the option
 --- seed and its full name: adding a layer shifts no other layer's draws.

@@ -32,15 +32,27 @@ function resume.save(path, setting, parameters, optimiser, state, drawn)
   core.save(path, all, { metadata = { format = "fovea.train 1", setting = setting, draws = drawn } })
 end
 
+--- The parts of one setting that another does not have.
+local function unlike(one, other)
+  local count, list = {}, {}
+  for part in other:gmatch "[^,|{}]+" do count[part] = (count[part] or 0) + 1 end
+  for part in one:gmatch "[^,|{}]+" do
+    count[part] = (count[part] or 0) - 1
+    if count[part] < 0 then list[#list + 1] = part:match "^%s*(.-)%s*$" end
+  end
+  return #list > 0 and table.concat(list, ", ") or "nothing but the order"
+end
+
 --- Fills parameters, optimiser and the model's random features from the file and returns the
 --- state. Nothing is changed unless all of it fits.
-function resume.load(path, setting, parameters, optimiser, model)
+function resume.load(path, setting, parameters, optimiser, model, steps)
   local function bad(why, ...) error(("train: checkpoint '%s': "):format(path) .. why:format(...), 0) end
-  local all, meta = core.load(path)
+  local good, all, meta = pcall(core.load, path)
+  if not good then error("train: checkpoint: " .. all, 0) end
   if (meta or {}).format ~= "fovea.train 1" then bad "is no checkpoint of fv.train" end
   if meta.setting ~= setting then
     bad("belongs to another run; give another path, or resume=false to overwrite it:\n"
-        .. "  there: %s\n  here:  %s", meta.setting or "?", setting)
+        .. "  there: %s\n  here:  %s", unlike(meta.setting or "?", setting), unlike(setting, meta.setting or "?"))
   end
   local faults = {}
   local function shape(x)
@@ -55,6 +67,9 @@ function resume.load(path, setting, parameters, optimiser, model)
   if not all.step then faults[#faults + 1] = "'step' is missing" end
   if draws.text(model) and not meta.draws then
     faults[#faults + 1] = "it does not say which random features it had"
+  end
+  if all.step and all.step:reshape(-1):get(1) > steps then
+    faults[#faults + 1] = ("it has done %d steps, more than steps=%d"):format(all.step:reshape(-1):get(1), steps)
   end
   if #faults > 0 then bad("does not fit:\n  %s", table.concat(faults, "\n  ")) end
   local state = { step = all.step:reshape(-1):get(1), history = { loss = {}, norm = {} }, evals = {} }

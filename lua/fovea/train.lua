@@ -246,7 +246,8 @@ return function(given)
   local existing = opt.checkpoint ~= "" and opt.resume and io.open(opt.checkpoint, "rb")
   if existing then
     existing:close()
-    state = fv.uninterrupted(resume.load, opt.checkpoint, opt.setting, opt.parameters, opt.optimizer, opt.model)
+    state = fv.uninterrupted(resume.load, opt.checkpoint, opt.setting, opt.parameters, opt.optimizer, opt.model,
+                             opt.steps)
     line:say(("goes on from step %d of '%s'"):format(state.step, opt.checkpoint))
   end
   local good, status, why = pcall(loop, opt, state, line)

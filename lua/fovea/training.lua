@@ -127,7 +127,12 @@ local function text(r)
     out[#out + 1] = ("training loss %.4f at the last step"):format(r.history.loss[n])
   end
   if r.final then
-    out[#out + 1] = ("validation loss %.4f at step %d"):format(r.final.loss, r.final.step)
+    local metrics = {}
+    for key, v in pairs(r.final) do
+      if key ~= "loss" and key ~= "step" then metrics[#metrics + 1] = (", %s %.4g"):format(key, v) end
+    end
+    table.sort(metrics)
+    out[#out + 1] = ("validation loss %.4f%s at step %d"):format(r.final.loss, table.concat(metrics), r.final.step)
       .. (r.best and (", best %.4f at step %d"):format(r.best.loss, r.best.step) or "")
   end
   if r.diverged then out[#out + 1] = r.diverged end
