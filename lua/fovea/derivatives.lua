@@ -31,9 +31,10 @@ end
 --- Arguments, and plain tables among them, with each real tensor replaced by one that has a
 --- node of its own, a child of the old one's. Also the set of these nodes; the targets
 --- { node, tensor, key, table for its gradient }; whether any had a parent; and a list that
---- has the tables for gradients where the arguments have theirs.
+--- has the tables for gradients where the arguments have theirs. A table that is met again in
+--- one argument is one table there and has one table of gradients.
 local function alias(args, n)
-  local xs, set, list, outer, result, copies = {}, {}, {}, false, {}, {}
+  local xs, set, list, outer, result, copies, tables = {}, {}, {}, false, {}, nil, nil
   local function replace(x, key, into)
     if is_real(x) then
       local parent = node(x)
@@ -42,17 +43,26 @@ local function alias(args, n)
       return track(detach(x), mine)
     end
     if type(x) ~= "table" or getmetatable(x) then return x end
-    if copies[x] then return copies[x] end
+    if copies[x] then
+      into[key] = tables[x]
+      return copies[x]
+    end
     local copy, grads, had, keys = {}, {}, #list, {}
-    copies[x] = copy
+    copies[x], tables[x] = copy, grads
     for k in pairs(x) do keys[#keys + 1] = k end
     table.sort(keys, before)
     for _, k in ipairs(keys) do copy[k] = replace(x[k], k, grads) end
-    if #list == had then return x end
+    if #list == had then
+      copies[x], tables[x] = x, nil
+      return x
+    end
     into[key] = grads
     return copy
   end
-  for i = 1, n do xs[i] = replace(args[i], i, result) end
+  for i = 1, n do
+    copies, tables = {}, {}
+    xs[i] = replace(args[i], i, result)
+  end
   return xs, set, list, outer, result
 end
 
