@@ -40,6 +40,13 @@ tap.ok(text:find "^fovea: %-e:1: attempt to index" and text:find "traceback",
 text = sh(exe .. " " .. write("layer.lua", "local f = fv.nn.linear{inputs=3, outputs=2}\n\nf(fv.ones(2))"))
 tap.ok(text:find "^fovea: [^:\n]*layer.lua:3: linear: x: expected [^\n]*\n$", "what a layer refuses has the user's line",
        "%s", text)
+text = sh(exe .. " " .. write("inside.lua",
+          "local f = fv.nn.attention{width=4}\nf(fv.ones(1, 2, 4), {key_lenght=1})"))
+tap.is(text:gsub("^fovea: [^:]*/", ""), "inside.lua:2: softmax: unknown option 'key_lenght' (did you mean 'key_length'?)\n",
+       "and what is refused inside one, no place in the library")
+text = sh(exe .. " -e 'require \"fovea.options\".type(setmetatable({}, {__name = {}}))'")
+tap.ok(text:find "options.lua:%d+: attempt to call" and text:find "traceback", "a fault of the library has its own", "%s",
+       text)
 text = sh(exe .. " -e 'error(\"mine\", 0)' 2>&1")
 tap.is(text, "fovea: mine\n", "a message that the user gave no place has none")
 text = sh(exe .. " " .. dir .. "/missing.lua")

@@ -14,7 +14,7 @@ return function(given)
   local kind, rest = given.kind or "lm", {}
   for name, value in pairs(given) do rest[name] = value end
   rest.kind = nil
-  local model = nn.make(kind, rest, 2)
+  local model = nn.make(kind, rest, 3)
   if type(model) == "function" then error(("model: '%s' is a loss, not a model"):format(kind), 2) end
   return model
 end

@@ -73,11 +73,21 @@ static bool nested (lua_State *L) {
   return false;
 }
 
-/* Puts the user's line before a message that Fovea's own Lua raised without a
- * place. One that the user raised so, or where nothing of theirs runs, stays. */
+/* Whether error() was called, by Fovea's own Lua: a message for the user. */
+static bool told (lua_State *L) {
+  lua_Debug ar;
+  if (!lua_getstack(L, 2, &ar) || !lua_getinfo(L, "S", &ar) || !ours(ar.source)) return false;
+  lua_getstack(L, 1, &ar);
+  lua_getinfo(L, "f", &ar);
+  lua_getglobal(L, "error");
+  bool same = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return same;
+}
+
+/* Puts the user's line before a message, if anything of theirs runs. */
 static void place (lua_State *L) {
   lua_Debug ar;
-  if (!lua_getstack(L, 2, &ar) || !lua_getinfo(L, "S", &ar) || !ours(ar.source)) return;
   for (int level = 3; lua_getstack(L, level, &ar); level++)
     if (lua_getinfo(L, "Sl", &ar) && ar.currentline > 0 && !ours(ar.source)) {
       lua_pushfstring(L, "%s:%d: %s", ar.short_src, ar.currentline, lua_tostring(L, -1));
@@ -85,11 +95,27 @@ static void place (lua_State *L) {
     }
 }
 
+/* 'text' after a place in Fovea's own Lua that is on the stack and called what
+ * raised: error(text, level) put it there where the library is the caller. */
+static const char *message (lua_State *L, const char *text) {
+  lua_Debug ar;
+  for (int level = 3; lua_getstack(L, level, &ar); level++) {
+    if (!lua_getinfo(L, "Sl", &ar) || ar.currentline <= 0 || !ours(ar.source)) continue;
+    const char *at = lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
+    size_t n = strncmp(text, at, strlen(at)) ? 0 : strlen(at);
+    lua_pop(L, 1);
+    if (n > 0) return text + n;
+  }
+  return text;
+}
+
 /* The main chunk's line is in the message: only functions need a traceback. */
 static int traceback (lua_State *L) {
   const char *text = luaL_tolstring(L, 1, NULL);
-  if (!placed(text)) place(L);
-  else if (ours(text) || nested(L)) luaL_traceback(L, L, text, 1);
+  bool ready = told(L);
+  if (ready) text = lua_pushstring(L, message(L, text));
+  if (ready && !placed(text)) place(L);
+  else if (placed(text) && (ours(text) || nested(L))) luaL_traceback(L, L, text, 1);
   return 1;
 }
 
