@@ -148,9 +148,13 @@ local function autopsy(opt, step, batch, value, norm)
     or "no recorded call returned it: it came from outside the tape, or from a sum of gradients")
 end
 
-local function tokens(batch)
-  local x = type(batch) == "table" and (batch.ids or batch.x or select(2, next(batch)))
-  return options.type(x) == "tensor" and x:numel() or 0
+--- How much a batch holds, and of what: its ids, or rows of any tensor of it.
+local function amount(batch)
+  if options.type(batch.ids) == "tensor" then return batch.ids:numel(), "tokens" end
+  for _, x in pairs(batch) do
+    if options.type(x) == "tensor" and x:ndim() > 0 then return x:size(1), "rows" end
+  end
+  return 1, "batches"
 end
 
 --- One step; a text if it diverged, else nil.
@@ -232,7 +236,7 @@ local function loop(opt, state, line)
     if why then return "diverged", why end
     settle(opt, state)
     local last, stop = state.evals[#state.evals], enough()
-    line:step(step, state.history.loss, tokens(batch), first, last and last.loss)
+    line:step(step, state.history.loss, first, last and last.loss, amount(batch))
     if stop or step == opt.steps or step % opt.checkpoint_every == 0 then save(opt, state) end
     if stop then return "early stop" end
   end

@@ -154,7 +154,7 @@ function training.line(label, steps, every, quiet)
   local terminal = live.columns() ~= nil
   return setmetatable({ label = label, steps = steps, live = terminal, quiet = quiet, start = core.clock(),
                         every = terminal and 0.1 or every, next = core.clock() + (terminal and 0 or every),
-                        tokens = 0, drawn = false }, line)
+                        amount = 0, drawn = false }, line)
 end
 
 --- The label, a bar and the curve of the losses before 'words', in fewer than 'columns' where
@@ -171,21 +171,22 @@ function training.drawn(label, part, losses, words, columns)
   return table.concat(parts, " ") .. gap .. table.concat(words, gap)
 end
 
---- After a step; count: tokens of its batch; first: the first step of this process.
-function line:step(step, losses, count, first, validation)
-  self.tokens = self.tokens + count
+--- After a step; first: the first step of this process; count: how many tokens (unit) its
+--- batch had.
+function line:step(step, losses, first, validation, count, unit)
+  self.amount = self.amount + count
   local now = core.clock()
   if self.quiet or (now < self.next and step < self.steps) then return end
   self.next = now + self.every
   local spent = now - self.start
-  local rate = self.tokens / spent
+  local rate = self.amount / spent
   local words = { ("%d/%d"):format(step, self.steps), ("loss %.4f"):format(losses[#losses]) }
   if validation then words[#words + 1] = ("validation %.4f"):format(validation) end
   words[#words + 1] = (rate >= 1e4 and "%.0fk" or "%.0f"):format(rate >= 1e4 and rate / 1e3 or rate)
-    .. " tokens/s"
+    .. (" %s/s"):format(unit)
   words[#words + 1] = live.time(spent / (step - first + 1) * (self.steps - step)) .. " left"
   if self.live then
-    local columns = live.columns() or 80
+    local columns = (live.columns() or 80) - 2              -- room for the ^C that a terminal shows
     self.drawn = true
     live.draw(training.drawn(self.label, step / self.steps, losses, words, columns), columns)
   else
