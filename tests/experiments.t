@@ -53,6 +53,8 @@ local function stopped(name, options, after, row)
          text)
   os.execute("rm -r " .. at)
 end
+stopped("text_lm", "--steps=40 --width=8 --heads=2 --length=16 --batch=1 --tests=1 --rates=1e-2 --only=uniform",
+        "softmax seed 2", "^softmax,.*,0,")
 stopped("swap_in", "--steps=2 --tune=1 --batch=2 --length=16 --windows=1", "seed 2: trained", "^DPFP-2,")
 
 os.execute("rm -rf " .. out)
