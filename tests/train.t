@@ -185,10 +185,16 @@ if os.execute "script -qec true /dev/null >/dev/null 2>&1 </dev/null" then
                data = { batch = function() return {} end }, eval_every = 0,
                loss = function() local t = fv.clock() while fv.clock() - t < 0.02 do end return (w * w):sum() end }]]
   f:close()
-  local pipe = io.popen(("script -qec 'stty cols 50; %s %s/narrow.lua' /dev/null </dev/null"):format(exe, dir))
-  local shown, lines, wide = pipe:read "a", 0, 0
-  pipe:close()
+  local function run(term)
+    local pipe = io.popen(("TERM=%s script -qec 'stty cols 50; %s %s/narrow.lua' /dev/null </dev/null"):format(term,
+                          exe, dir))
+    local text = pipe:read "a"
+    pipe:close()
+    return text
+  end
+  local shown, lines, wide = run "xterm", 0, 0
   for line in shown:gmatch "\r([^\r\n\27]+)" do lines, wide = lines + 1, math.max(wide, utf8.len(line)) end
+  tap.ok(not run "dumb":find "\27", "a terminal that cannot erase is sent no escapes")
   tap.ok(shown:find "%d batches/s", "what is not counted in tokens is not called so", "%s", shown)
   tap.ok(lines > 3 and wide > 30 and wide < 48 and not shown:find "\n.",
          "in a terminal of 50 columns it is drawn over itself", "%d lines, %d wide", lines, wide)

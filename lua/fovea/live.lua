@@ -4,10 +4,11 @@ local core = require "fovea.core"
 
 local live = {}
 
---- Columns of the terminal, or nil where standard error is none.
+--- Columns of the terminal, or nil where standard error is none that can erase a line.
 function live.columns()
   local terminal, columns = core.isatty(2)
-  return terminal and (columns or 80) or nil
+  local plain = (os.getenv "TERM" or "dumb") == "dumb"
+  return terminal and not plain and (columns or 80) or nil
 end
 
 --- Draws 'text' over what is there. A line as wide as the terminal would wrap, and could
