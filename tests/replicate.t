@@ -36,9 +36,9 @@ local stream = { train = { ids { 3, 1 }, ids { 2, 2 } }, validation = { ids { 3,
 local data = { vocab = 3, batch = function(_, split) return { ids = stream[split][1], labels = stream[split][2] } end }
 function progress.new() return { step = function() end, finish = function() end } end   -- silent
 local seeds = {}
-local function model(seed)
+local function model(seed, last)
   seeds[#seeds + 1] = seed
-  local w = fv.tensor({ math.log(1), math.log(2), math.log(5) }):requires_grad()
+  local w = fv.tensor({ math.log(1), math.log(2), last or math.log(5) }):requires_grad()
   return setmetatable({ parameters = function() return { { name = "w", tensor = w } } end,
                         count = function() return 3 end },
                       { __call = function(_, x) return w:expand(1, x:size(2), 3) end })
@@ -79,6 +79,11 @@ local g = replicate.table(rows, known, "a")
 local b = g[#g]
 tap.is(b.seeds, 1, "the table counts them")
 tap.close(b.difference, 0, 0, "and pairs what has a partner")
+
+local nan = run { seeds = 1, variants = { { name = "a", make = function(seed) return model(seed, 0 / 0) end } } }
+local lost = replicate.table(nan, known, "a")
+tap.ok(lost[#lost].diverged == 1 and lost[#lost].loss ~= lost[#lost].loss, "a run that diverges keeps its row")
+tap.ok(nan[1].why:find "^at rate 1e%-12, seed 7: step 1: ", "which says where", "%s", nan[1].why)
 
 -- ---- the command ----
 

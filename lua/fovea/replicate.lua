@@ -49,7 +49,8 @@ local function run(s, v, row, seed, rate, split, bar)
   local loss = r.status == "diverged" and 0 / 0 or evaluate(model, s.data(s.first), split, s)
   row.runs[#row.runs + 1] = { model = v.name, seed = seed, rate = rate, split = split, loss = loss,
                               status = r.status }
-  row.seconds, row.count, row.why = row.seconds + r.seconds, model:count(), row.why or r.diverged
+  row.seconds, row.count = row.seconds + r.seconds, model:count()
+  row.why = row.why or r.diverged and ("at rate %g, seed %d: %s"):format(rate, seed, r.diverged)
   bar:step(("%s seed %d rate %g: %.4f"):format(v.name, seed, rate, loss))
   return loss
 end
@@ -122,7 +123,7 @@ function replicate.present(g, rows, folder, prefix)
   print(g:text())
   local runs, path = grid.new {}, folder .. "/" .. prefix
   for _, r in ipairs(rows) do
-    if r.why then print(("%s diverged: %s"):format(r.name, r.why)) end
+    if r.why then print(("%s diverged %s"):format(r.name, r.why)) end
     for _, one in ipairs(r.runs) do runs:add(one) end
   end
   results.write(path .. "results.csv", g:csv { "model", "loss", "loss_lo", "loss_hi", "difference",
