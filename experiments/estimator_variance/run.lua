@@ -13,11 +13,12 @@ return {
   source = "arXiv 2009.14794, lemma 2 and theorem 2; 2301.13856 for simplex rows",
   cost = "15 s on two cores",
   options = {
-    { name = "draws", type = "integer", default = 20000, doc = "draws of each estimator" },
-    { name = "dim", type = "integer", default = 16, doc = "width d" },
+    { name = "draws", type = "integer", default = 20000, lo = 10, doc = "draws of each estimator" },
+    { name = "dim", type = "integer", default = 16, lo = 2, doc = "width d, even" },
   },
   smoke = { draws = 50, dim = 4 },
   run = function(opt)
+    if opt.dim % 2 == 1 then error(("--dim: expected an even number, got %d"):format(opt.dim), 0) end
     local t, d = fv.clock(), opt.dim
     local r = fv.variance {
       map = { "positive", "hyperbolic", "trig" }, sampler = { "iid", "orthogonal", "simplex" },

@@ -21,13 +21,12 @@ return {
   source = "the shift is our own; variances: arXiv 2009.14794, lemma 2",
   cost = "5 s on two cores",
   options = {
-    { name = "n", type = "integer", default = 1024, doc = "tokens" },
-    { name = "draws", type = "integer", default = 20, doc = "inputs, each with a draw of its own" },
+    { name = "n", type = "integer", default = 1024, lo = 2, doc = "tokens" },
+    { name = "draws", type = "integer", default = 20, lo = 2, doc = "inputs, each with a draw of its own" },
     { name = "mean", type = "number", default = 3, doc = "norm of the means of q and of k" },
   },
   smoke = { n = 32, draws = 3 },
   run = function(opt)
-    if opt.draws < 2 or opt.n < 2 then error("--draws and --n: expected at least 2", 0) end
     local t, d, M = fv.clock(), 16, 256
     local shifts = {
       { "none", function() return 0 end },

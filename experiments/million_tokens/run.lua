@@ -114,9 +114,6 @@ local function measure(rule, path, opt)
 end
 
 local function run(opt)
-  if opt.tokens < 1 or opt.piece < 1 or opt.dim < 1 or opt.repeats < 1 then
-    error("million_tokens: --tokens, --piece, --dim and --repeats are at least 1", 0)
-  end
   fv.mkdir(opt.out)
   local path = opt.out .. "/tokens.npy"
   local _ <close> = setmetatable({}, { __close = function() if not opt.keep then os.remove(path) end end })
@@ -141,10 +138,10 @@ return {
   source = "Katharopoulos et al. 2020, arXiv:2006.16236; Schlag et al. 2021, arXiv:2102.11174",
   cost = "10 s; a file of 768 MB while it runs",
   options = {
-    { name = "tokens", type = "integer", default = 1000000, doc = "length of the sequence" },
-    { name = "dim", type = "integer", default = 64, doc = "width of q, k and v" },
-    { name = "piece", type = "integer", default = 4096, doc = "tokens read at a time" },
-    { name = "repeats", type = "integer", default = 3, doc = "runs; the fastest counts" },
+    { name = "tokens", type = "integer", default = 1000000, lo = 1, doc = "length of the sequence" },
+    { name = "dim", type = "integer", default = 64, lo = 1, doc = "width of q, k and v" },
+    { name = "piece", type = "integer", default = 4096, lo = 1, doc = "tokens read at a time" },
+    { name = "repeats", type = "integer", default = 3, lo = 1, doc = "runs; the fastest counts" },
     { name = "keep", type = "boolean", default = false, doc = "keep the file of tokens" }
   },
   run = run

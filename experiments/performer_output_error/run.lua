@@ -67,15 +67,12 @@ return {
   source = "arXiv 2009.14794, figure 4",
   cost = "20 s on two cores",
   options = {
-    { name = "n", type = "integer", default = 4096, doc = "tokens" },
-    { name = "inputs", type = "integer", default = 15, doc = "inputs, each with draws of its own" },
-    { name = "features", type = "integer", default = 256, doc = "most features" },
+    { name = "n", type = "integer", default = 4096, lo = 2, doc = "tokens" },
+    { name = "inputs", type = "integer", default = 15, lo = 2, doc = "inputs, each with draws of its own" },
+    { name = "features", type = "integer", default = 256, lo = 16, doc = "most features" },
   },
   smoke = { n = 64, inputs = 3, features = 32 },
   run = function(opt)
-    if opt.inputs < 2 or opt.features < 16 or opt.n < 2 then
-      error("--inputs and --n: expected at least 2, --features: at least 16", 0)
-    end
     local t, d = fv.clock(), 16
     local out = study.new { title = ("mean squared error of outputs, n = %d, d = %d"):format(opt.n, d),
                             columns = columns, figure = figure }

@@ -47,12 +47,11 @@ return {
   source = "github.com/lucidrains/performer-pytorch/issues/69; arXiv 2009.14794",
   cost = "5 s on two cores",
   options = {
-    { name = "draws", type = "integer", default = 20, doc = "inputs, each with a draw of its own" },
-    { name = "features", type = "integer", default = 1024, doc = "features" },
+    { name = "draws", type = "integer", default = 20, lo = 2, doc = "inputs, each with a draw of its own" },
+    { name = "features", type = "integer", default = 1024, lo = 2, doc = "features" },
   },
   smoke = { draws = 2, features = 64 },
   run = function(opt)
-    if opt.draws < 2 or opt.features < 2 then error("--draws and --features: expected at least 2", 0) end
     local t, d, n = fv.clock(), 128, 24
     local out = study.new { title = ("mean |error| / mean |output|, d = %d, %d tokens, %d features, %d "
       .. "draws"):format(

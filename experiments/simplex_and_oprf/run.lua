@@ -25,9 +25,9 @@ return {
   source = "arXiv 2301.13856 (simplex), 2205.15317 (OPRF); closed forms of fv.theory",
   cost = "20 s on two cores",
   options = {
-    { name = "draws", type = "integer", default = 10000, doc = "draws of each estimator of the kernel" },
-    { name = "outputs", type = "integer", default = 20, doc = "draws of each estimator of outputs" },
-    { name = "n", type = "integer", default = 512, doc = "tokens" },
+    { name = "draws", type = "integer", default = 10000, lo = 2, doc = "draws of each estimator of the kernel" },
+    { name = "outputs", type = "integer", default = 20, lo = 2, doc = "draws of each estimator of outputs" },
+    { name = "n", type = "integer", default = 512, lo = 1, doc = "tokens" },
   },
   smoke = { draws = 20, outputs = 3, n = 32 },
   run = function(opt)

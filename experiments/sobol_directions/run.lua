@@ -5,8 +5,8 @@ local sobol = require "fovea.sobol"
 return {
   question = "Which initial direction numbers keep every pair of Sobol coordinates even?",
   options = {
-    { name = "dim", type = "integer", default = 256, doc = "coordinates" },
-    { name = "tries", type = "integer", default = 1000,
+    { name = "dim", type = "integer", default = 256, lo = 1, doc = "coordinates" },
+    { name = "tries", type = "integer", default = 1000, lo = 1,
       doc = "candidates for each of the first 20 coordinates" },
   },
   run = function(opt)

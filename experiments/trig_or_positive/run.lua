@@ -13,11 +13,12 @@ return {
   source = "arXiv 2009.14794, lemma 2 (the figure of its section 3 compares the same pair over angles)",
   cost = "10 s on two cores",
   options = {
-    { name = "draws", type = "integer", default = 20000, doc = "draws of each estimator" },
-    { name = "features", type = "integer", default = 64, doc = "features M, even" },
+    { name = "draws", type = "integer", default = 20000, lo = 2, doc = "draws of each estimator" },
+    { name = "features", type = "integer", default = 64, lo = 2, doc = "features M, even" },
   },
   smoke = { draws = 50, features = 8 },
   run = function(opt)
+    if opt.features % 2 == 1 then error(("--features: expected an even number, got %d"):format(opt.features), 0) end
     local t, angles = fv.clock(), {}
     for i = 0, 8 do angles[i + 1] = math.pi * i / 8 end
     local r = fv.variance { map = { "trig", "hyperbolic", "positive" }, sampler = "iid",
