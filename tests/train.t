@@ -327,6 +327,50 @@ refuses("is no checkpoint of fv.train", "some other file", { checkpoint = dir ..
 tap.is(fv.train { model = point(1), data = constant, loss = squared, steps = 2, quiet = true,
                   checkpoint = file, resume = false, lr = 0.5 }.status, "done", "resume=false starts afresh")
 
+refuses("options 'checkpoint' and 'keep_best': expected two files, got '.*' twice", "one file for both",
+        { checkpoint = file, keep_best = file, eval_every = 1 })
+os.execute("mkdir " .. dir .. "/folder.safetensors")
+refuses("^[^\n]*train: option 'checkpoint': [^\n]*folder.safetensors: Is a directory$", "a folder",
+        { checkpoint = dir .. "/folder.safetensors" })
+
+-- ---- files that cannot be written any more ----
+
+local function lost(option, steps, kept)
+  local gone = dir .. "/" .. option .. "/w.safetensors"
+  os.execute("mkdir " .. dir .. "/" .. option)
+  local model, n = point(5), 0
+  local good, why = pcall(fv.train, { model = model, data = constant, steps = 4, optimizer = "sgd", lr = 0.1, clip = 0,
+    quiet = true, eval_every = 1, eval_batches = 1, [option] = gone, loss = function(mo, b)
+      n = n + 1
+      if n == 2 * steps - 1 then          -- a step and its evaluation have a loss each
+        os.execute(kept and ("mkdir %s.tmp-$PPID"):format(gone) or "rm -r " .. dir .. "/" .. option)
+      end
+      return squared(mo, b)
+    end })
+  tap.ok(not good and why:find(("^train: option '%s': after step %d: '[^\n]*w.safetensors': cannot be created: [^\n]*; "
+         .. "the model in memory has that step, %s$"):format(option, steps, kept and "the file an earlier one"
+         or "there is no file")), option .. ": the step that is only in memory is told", "%s", why)
+  tap.close(model.w:item(), 3 + 2 * 0.8 ^ steps, 1e-14, "and it is there")
+  if kept then tap.is(fv.load(gone).w:item(), 3 + 2 * 0.8 ^ (steps - 1), "the file before it is whole") end
+end
+lost("checkpoint", 3)
+lost("keep_best", 2, true)
+
+-- ---- metrics that come and go ----
+
+local function metered(steps, metrics)
+  return fv.train { model = point(5), data = constant, loss = squared, steps = steps, optimizer = "sgd", quiet = true,
+                    eval_every = 1, eval_batches = 1, checkpoint = dir .. "/m.safetensors", metrics = metrics }
+end
+metered(1)
+metered(2, function() return { a = 7 } end)
+r = metered(3)
+tap.ok(r.evals[1].a ~= r.evals[1].a and r.evals[2].a == 7 and r.evals[3].a == nil and r.evals[3].step == 3,
+       "a checkpoint keeps a metric that not all evaluations had")
+r:save(dir .. "/m.csv")
+tap.ok(read(dir .. "/m.csv"):find "^[^\n]*,validation_a,[^\n]*\n1,[^\n]*nan,[^\n]*\n2,[^\n]*,7,[^\n]*\n3,[^\n]*,,",
+       "and so do its curves", "%s", read(dir .. "/m.csv"))
+
 -- ---- the result ----
 
 r = fv.train { model = point(5), data = constant, loss = squared, steps = 4, optimizer = "sgd", lr = 0.25,

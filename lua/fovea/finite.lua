@@ -20,7 +20,7 @@ finite.fault = fault
 local function shape(x) return x:dtype() .. " (" .. table.concat({ x:shape() }, ",") .. ")" end
 
 local function described(x)
-  if type(x) == "number" then return ("%.6g"):format(x) end
+  if type(x) == "number" then return x == x and ("%.6g"):format(x) or "nan" end
   if not tape.is_real(x) or x:numel() == 0 then return nil end
   return tape.with(false, function()
     return ("%s from %.4g to %.4g"):format(shape(x), x:min():item(), x:max():item())

@@ -42,6 +42,9 @@ return function(opt)
       if not good then bad("option '%s': %s", key, why) end
     end
   end
+  if opt.checkpoint ~= "" and opt.checkpoint == opt.keep_best then
+    bad("options 'checkpoint' and 'keep_best': expected two files, got '%s' twice", opt.checkpoint)
+  end
   local good, why = pcall(training.batch, opt.data, "train", 1, opt.batch)
   if not good then bad("%s", why) end
   if opt.eval_every == 0 then

@@ -41,6 +41,12 @@ function results.writable(path)
   if not f then return false, (err:gsub("%.probe", "", 1)) end
   f:close()
   os.remove(path .. ".probe")
+  local old, why = io.open(path, "rb"), nil
+  if old then
+    why = select(2, old:read(1))        -- what can be opened but not read: a folder
+    old:close()
+  end
+  if why then return false, path .. ": " .. why end
   return true
 end
 

@@ -24,9 +24,15 @@ function resume.save(path, setting, parameters, optimiser, state, drawn)
   for name, list in pairs(state.history) do
     if #list > 0 then all["history." .. name] = column(list) end
   end
-  for key in pairs(state.evals[1] or {}) do
-    local list = {}
-    for i, e in ipairs(state.evals) do list[i] = e[key] end
+  local columns = {}
+  for i, e in ipairs(state.evals) do
+    for key, v in pairs(e) do
+      columns[key] = columns[key] or {}
+      columns[key][i] = v
+    end
+  end
+  for key, list in pairs(columns) do              -- NaN where an evaluation had no such metric
+    for i = 1, #state.evals do list[i] = list[i] or 0 / 0 end
     all["eval." .. key] = column(list)
   end
   core.save(path, all, { metadata = { format = "fovea.train 1", setting = setting, draws = drawn } })

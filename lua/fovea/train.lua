@@ -188,18 +188,29 @@ local function advance(opt, state, step, batch)
   end)
 end
 
+--- Writes a file of the run with f(path, ...); what fails says which step is only in memory.
+local function write(opt, option, step, f, ...)
+  local good, why = pcall(fv.uninterrupted, f, opt[option], ...)
+  if good then return end
+  if training.interrupted(why) then error(why, 0) end
+  local old = io.open(opt[option], "rb")
+  if old then old:close() end
+  error(("train: option '%s': after step %d: %s; the model in memory has that step, %s"):format(option, step,
+        (tostring(why):gsub("^.-fv%.save: ", "", 1)), old and "the file an earlier one" or "there is no file"), 0)
+end
+
 local function save(opt, state)
   if opt.checkpoint ~= "" then
-    fv.uninterrupted(resume.save, opt.checkpoint, opt.setting, opt.parameters, opt.optimizer, state,
-                     draws.text(opt.model))
+    write(opt, "checkpoint", state.step, resume.save, opt.setting, opt.parameters, opt.optimizer, state,
+          draws.text(opt.model))
   end
 end
 
-local function keep(opt)
+local function keep(opt, step)
   local all = {}
   for _, p in ipairs(opt.parameters) do all[p.name] = p.tensor:detach() end
   local drawn = draws.text(opt.model)
-  fv.save(opt.keep_best, all, drawn and { metadata = { draws = drawn } })
+  write(opt, "keep_best", step, fv.save, all, drawn and { metadata = { draws = drawn } })
 end
 
 --- Evaluations since the one with the lowest loss.
@@ -219,7 +230,7 @@ local function settle(opt, state)
   local e = evaluate(opt, step)
   fv.uninterrupted(function()
     state.evals[#state.evals + 1] = e
-    if opt.keep_best ~= "" and training.best(state.evals) == e then keep(opt) end
+    if opt.keep_best ~= "" and training.best(state.evals) == e then keep(opt, step) end
   end)
   return true
 end

@@ -108,7 +108,7 @@ function methods.save(r, path)
   for _, key in ipairs(names) do out[1] = out[1] .. ",validation_" .. key end
   for i, loss in ipairs(r.history.loss) do
     local row = { ("%d,%.17g,%.17g"):format(i, loss, r.history.norm[i]) }
-    for j, key in ipairs(names) do row[j + 1] = at[i] and ("%.17g"):format(at[i][key]) or "" end
+    for j, key in ipairs(names) do row[j + 1] = at[i] and at[i][key] and ("%.17g"):format(at[i][key]) or "" end
     out[i + 1] = table.concat(row, ",")
   end
   results.write(path, table.concat(out, "\n") .. "\n")
