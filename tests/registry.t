@@ -24,7 +24,7 @@ tap.is(math.type(v.n), "integer", "a float with a whole value is a whole number"
 tap.ok(v.rate == 2 and v.map == print and v.x:numel() == 1, "values pass through")
 tap.raises("thing: unknown option 'rat' %(did you mean 'rate'%?%)", "an unknown option names the nearest",
            read, { rat = 1 })
-tap.raises("unknown option '1'", "a list is no table of options", read, { 5 })
+tap.raises("entry 1 has no name", "a list is no table of options", read, { 5 })
 tap.raises("option 'n': expected a whole number in %[1, 9%], got 10", "a range is told", read, { n = 10 })
 tap.raises("option 'n': expected a whole number in %[1, 9%], got 1.5", "a fraction is no whole number",
            read, { n = 1.5 })
@@ -108,6 +108,13 @@ tap.raises("fv has no field 'options'", "internals are not fields", function() r
 local listed = {}
 for _, name in ipairs(getmetatable(fv).__names()) do listed[name] = true end
 tap.ok(listed.zeros and listed.attention and listed.softmax_attention, "what is not loaded yet is listed too")
+
+-- options that are none
+tap.raises("train: expected a table of options, got nn", "a layer is no table of options", fv.train,
+           fv.nn.linear { inputs = 1, outputs = 1 })
+tap.raises("train: entry 1 has no name: expected options as name=value", "options have names", fv.train, { 3 })
+tap.raises("like layer:parameters%(%), got nn", "a layer is no list of parameters", fv.optim, "sgd",
+           fv.nn.linear { inputs = 1, outputs = 1 })
 
 -- help
 local help = require "fovea.help"

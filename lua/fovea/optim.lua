@@ -21,7 +21,7 @@ local what = require "fovea.layer".what
 local function check(list, who, level)
   if type(list) ~= "table" or #list == 0 then
     error(("%s: parameters: expected a list { { name =, tensor = }, ... } like layer:parameters(), got %s")
-          :format(who, type(list) == "table" and "an empty one" or options.type(list)), level + 1)
+          :format(who, options.type(list) == "table" and "an empty one" or options.type(list)), level + 1)
   end
   local seen = {}
   for i, p in ipairs(list) do

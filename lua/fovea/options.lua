@@ -159,12 +159,14 @@ end
 --- The options 'given' (a table or nil) with defaults filled in.  Raises, at
 --- 'level' as error takes it, for unknown names, wrong types and values out of range.
 function options.read(spec, given, who, level)
-  if given ~= nil and type(given) ~= "table" then
+  if given ~= nil and options.type(given) ~= "table" then
     error(("%s: expected a table of options, got %s"):format(who, options.type(given)), level)
   end
   local values = {}
   for name in pairs(given or {}) do
-    if not spec.by[name] then
+    if math.type(name) == "integer" then
+      error(("%s: entry %d has no name: expected options as name=value"):format(who, name), level)
+    elseif not spec.by[name] then
       error(("%s: unknown option '%s'%s"):format(who, tostring(name), options.hint(name, spec.names)), level)
     end
   end
