@@ -28,8 +28,8 @@ return {
     }
     local z, beyond, saved = {}, 0, {}
     for _, row in ipairs(r) do
-      z[#z + 1] = row.z ^ 2
-      if math.abs(row.z) > 2 then beyond = beyond + 1 end
+      z[#z + 1] = row.z and row.z ^ 2       -- none where few draws have no s.e.
+      if row.z and math.abs(row.z) > 2 then beyond = beyond + 1 end
       local key = row.map .. row.features .. row.norm_x .. row.angle
       if row.sampler == "iid" then saved[key] = row
       else row.ratio, row.ratio_theory = row.variance / saved[key].variance,
