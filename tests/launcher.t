@@ -44,6 +44,10 @@ text = sh(exe .. " " .. write("inside.lua",
           "local f = fv.nn.attention{width=4}\nf(fv.ones(1, 2, 4), {key_lenght=1})"))
 tap.is(text:gsub("^fovea: [^:]*/", ""), "inside.lua:2: softmax: unknown option 'key_lenght' (did you mean 'key_length'?)\n",
        "and what is refused inside one, no place in the library")
+text = sh(exe .. " " .. write("operator.lua", "local function f() return fv.nn.attention{width=4}(fv.ones(1, 2, 4), "
+          .. "{key_length=9}) end\nlocal y = f()\n"))
+tap.is(text:gsub("^fovea: [^:]*/", ""), "operator.lua:2: softmax_attention: key_length: expected 0 .. m=2, got 9\n",
+       "nor what an operator in C refuses there")
 text = sh(exe .. " -e 'require \"fovea.options\".type(setmetatable({}, {__name = {}}))'")
 tap.ok(text:find "options.lua:%d+: attempt to call" and text:find "traceback", "a fault of the library has its own", "%s",
        text)

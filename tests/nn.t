@@ -258,6 +258,8 @@ do
              fv.full({ 2, 3 }, -100, i64))
   tap.raises("no attention or rule is named 'detla'; did you mean 'delta'",
              "a mixer nobody has names the nearest", fv.nn.attention, { width = 8, mixer = "detla" })
+  tap.raises("option 'attention': no attention or rule is named 'detla'; did you mean 'delta'",
+             "as the option that was given", fv.model, { vocab = 4, width = 8, attention = { "delta", "detla" } })
   tap.raises("expected one of the options 'vocab' %(ids%) and 'inputs'",
              "an encoder needs to know its tokens", fv.nn.encoder, { width = 8 })
   tap.raises("rules are causal", "a rule that should look ahead is refused", fv.nn.attention,

@@ -3,6 +3,7 @@
 
 #include "base/pool.h"
 #include "bind/bind.h"
+#include "bind/plan.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -73,16 +74,17 @@ static bool nested (lua_State *L) {
   return false;
 }
 
-/* Whether error() was called, by Fovea's own Lua: a message for the user. */
-static bool told (lua_State *L) {
+/* Where Fovea's own Lua called error(), or an operator that refused what it was given: the
+ * message is for the user, and a place in it is at this level or above.  Else 0. */
+static int told (lua_State *L) {
   lua_Debug ar;
-  if (!lua_getstack(L, 2, &ar) || !lua_getinfo(L, "S", &ar) || !ours(ar.source)) return false;
+  if (!lua_getstack(L, 2, &ar) || !lua_getinfo(L, "S", &ar) || !ours(ar.source)) return 0;
   lua_getstack(L, 1, &ar);
   lua_getinfo(L, "f", &ar);
   lua_getglobal(L, "error");
-  bool same = lua_rawequal(L, -1, -2);
+  int level = lua_rawequal(L, -1, -2) ? 3 : lua_tocfunction(L, -2) == fov_op_call ? 2 : 0;
   lua_pop(L, 2);
-  return same;
+  return level;
 }
 
 /* Puts the user's line before a message, if anything of theirs runs. */
@@ -97,9 +99,9 @@ static void place (lua_State *L) {
 
 /* 'text' after a place in Fovea's own Lua that is on the stack and called what
  * raised: error(text, level) put it there where the library is the caller. */
-static const char *message (lua_State *L, const char *text) {
+static const char *message (lua_State *L, const char *text, int level) {
   lua_Debug ar;
-  for (int level = 3; lua_getstack(L, level, &ar); level++) {
+  for (; lua_getstack(L, level, &ar); level++) {
     if (!lua_getinfo(L, "Sl", &ar) || ar.currentline <= 0 || !ours(ar.source)) continue;
     const char *at = lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
     size_t n = strncmp(text, at, strlen(at)) ? 0 : strlen(at);
@@ -112,9 +114,9 @@ static const char *message (lua_State *L, const char *text) {
 /* The main chunk's line is in the message: only functions need a traceback. */
 static int traceback (lua_State *L) {
   const char *text = luaL_tolstring(L, 1, NULL);
-  bool ready = told(L);
-  if (ready) text = lua_pushstring(L, message(L, text));
-  if (ready && !placed(text)) place(L);
+  int level = told(L);
+  if (level) text = lua_pushstring(L, message(L, text, level));
+  if (level && !placed(text)) place(L);
   else if (placed(text) && (ours(text) || nested(L))) luaL_traceback(L, L, text, 1);
   return 1;
 }

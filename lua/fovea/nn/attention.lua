@@ -2,6 +2,7 @@
 
 local fv = require "fovea"
 local draws = require "fovea.draws"
+local find = require "fovea.mixer".find
 local layer = require "fovea.layer"
 local project = require "fovea.project"
 
@@ -20,25 +21,12 @@ end
 
 --- The mixer by name or by value, and whether it is a rule.
 local function resolve(given, name, options, redraw)
-  if type(given) ~= "string" then
+  local is_rule, known = find(given, name, "mixer")
+  if not known then
     if options then error(name .. ": option 'mixer_options' is for a mixer given by name", 0) end
-    if type(given) == "table" and rawget(given, "kind") == "attention" then return given, false end
-    if type(given) == "table" and rawget(given, "apply") then return given, true end
-    error(("%s: option 'mixer': expected a name, an fv.attention or an fv.rule, got a %s"):format(name,
-          require "fovea.options".type(given)), 0)
+    return given, is_rule
   end
-  local rule = given:match "^rule:(.+)$"
-  for _, known in ipairs(rule and {} or fv.attention.names()) do
-    if known == given then return made(given, options, redraw), false end
-  end
-  for _, known in ipairs(fv.rule.names()) do
-    if known == (rule or given) then return fv.rule.make(known, options, 0), true end
-  end
-  local names = fv.attention.names()
-  table.move(fv.rule.names(), 1, #fv.rule.names(), #names + 1, names)
-  local near = require "fovea.options".nearest(given, names)
-  error(("%s: option 'mixer': no attention or rule is named '%s'%s"):format(name, given,
-        near and ("; did you mean '%s'?"):format(near) or ""), 0)
+  return is_rule and fv.rule.make(known, options, 0) or made(known, options, redraw), is_rule
 end
 
 --- (b, heads, n, e) -> (b, n, heads * e)

@@ -1,6 +1,7 @@
 --- y = norm(blocks(embed(x) + positions))
 
 local fv = require "fovea"
+local find = require "fovea.mixer".find
 local layer = require "fovea.layer"
 local options = require "fovea.options"
 
@@ -58,6 +59,7 @@ return {
     layer.child(l, "drop", "dropout", { rate = opt.dropout })
     for i = 1, opt.layers do
       block.mixer = list and list[i] or opt.attention
+      find(block.mixer, name, "attention")
       block.mixer_options = (not list or type(block.mixer) == "string") and opt.mixer_options or nil
       layer.child(l, "blocks." .. i, "block", block)
     end
