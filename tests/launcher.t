@@ -48,6 +48,20 @@ text = sh(exe .. " " .. write("operator.lua", "local function f() return fv.nn.a
           .. "{key_length=9}) end\nlocal y = f()\n"))
 tap.is(text:gsub("^fovea: [^:]*/", ""), "operator.lua:2: softmax_attention: key_length: expected 0 .. m=2, got 9\n",
        "nor what an operator in C refuses there")
+local again = write("again.lua", [[
+local m, d = fv.model{vocab=256, layers=1, width=8}, fv.data "text"
+local o = {model=m, data=d, steps=1, quiet=true, batch={batch=1, length=4},
+           loss=function(_, b) return m(b.ids, {key_length=9}):sum() end}
+if arg[1] == "train" then fv.train(o) end
+o.steps, o.quiet = nil, nil
+fv.evaluate(o)]])
+for i, how in ipairs { "train", "evaluate" } do
+  text = sh(("%s %s %s"):format(exe, again, how))
+  tap.is(text:gsub("^fovea: [^:]*/", ""), ("again.lua:%d: softmax_attention: key_length: expected 0 .. m=4, got 9\n"):format(
+         2 + 2 * i), "nor where fv." .. how .. " raises it again")
+end
+text = sh(exe .. " -e 'local function f() fv.no_grad(function() local x = nil; x.y = 1 end) end f()'")
+tap.ok(text:find "^fovea: %-e:1: attempt to index" and text:find "traceback", "a fault stays one in no_grad", "%s", text)
 text = sh(exe .. " -e 'require \"fovea.options\".type(setmetatable({}, {__name = {}}))'")
 tap.ok(text:find "options.lua:%d+: attempt to call" and text:find "traceback", "a fault of the library has its own", "%s",
        text)

@@ -265,7 +265,7 @@ return function(given)
                              opt.steps)
     line:say(("goes on from step %d of '%s'"):format(state.step, opt.checkpoint))
   end
-  local good, status, why = pcall(loop, opt, state, line)
+  local good, status, why = xpcall(loop, core.taping.untold, opt, state, line)
   if opt.has_mode then
     if state.step > 0 then opt.model:train(state.step) end
     opt.model:eval()

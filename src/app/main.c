@@ -3,7 +3,6 @@
 
 #include "base/pool.h"
 #include "bind/bind.h"
-#include "bind/plan.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -61,63 +60,31 @@ static bool placed (const char *text) {
   return false;
 }
 
-/* Whether 'text' names a place in Fovea's own Lua files. */
-static bool ours (const char *text) {
-  return strstr(text, "/lua/fovea/") || strstr(text, "/lua/5.4/fovea/");
-}
-
 /* Whether a function of the user's is running, not just the main chunk. */
 static bool nested (lua_State *L) {
   lua_Debug ar;
   for (int level = 1; lua_getstack(L, level, &ar); level++)
-    if (lua_getinfo(L, "S", &ar) && strcmp(ar.what, "Lua") == 0 && !ours(ar.source)) return true;
+    if (lua_getinfo(L, "S", &ar) && strcmp(ar.what, "Lua") == 0 && !fov_ours(ar.source)) return true;
   return false;
-}
-
-/* Where Fovea's own Lua called error(), or an operator that refused what it was given: the
- * message is for the user, and a place in it is at this level or above.  Else 0. */
-static int told (lua_State *L) {
-  lua_Debug ar;
-  if (!lua_getstack(L, 2, &ar) || !lua_getinfo(L, "S", &ar) || !ours(ar.source)) return 0;
-  lua_getstack(L, 1, &ar);
-  lua_getinfo(L, "f", &ar);
-  lua_getglobal(L, "error");
-  int level = lua_rawequal(L, -1, -2) ? 3 : lua_tocfunction(L, -2) == fov_op_call ? 2 : 0;
-  lua_pop(L, 2);
-  return level;
 }
 
 /* Puts the user's line before a message, if anything of theirs runs. */
 static void place (lua_State *L) {
   lua_Debug ar;
   for (int level = 3; lua_getstack(L, level, &ar); level++)
-    if (lua_getinfo(L, "Sl", &ar) && ar.currentline > 0 && !ours(ar.source)) {
+    if (lua_getinfo(L, "Sl", &ar) && ar.currentline > 0 && !fov_ours(ar.source)) {
       lua_pushfstring(L, "%s:%d: %s", ar.short_src, ar.currentline, lua_tostring(L, -1));
       return;
     }
 }
 
-/* 'text' after a place in Fovea's own Lua that is on the stack and called what
- * raised: error(text, level) put it there where the library is the caller. */
-static const char *message (lua_State *L, const char *text, int level) {
-  lua_Debug ar;
-  for (; lua_getstack(L, level, &ar); level++) {
-    if (!lua_getinfo(L, "Sl", &ar) || ar.currentline <= 0 || !ours(ar.source)) continue;
-    const char *at = lua_pushfstring(L, "%s:%d: ", ar.short_src, ar.currentline);
-    size_t n = strncmp(text, at, strlen(at)) ? 0 : strlen(at);
-    lua_pop(L, 1);
-    if (n > 0) return text + n;
-  }
-  return text;
-}
-
 /* The main chunk's line is in the message: only functions need a traceback. */
 static int traceback (lua_State *L) {
-  const char *text = luaL_tolstring(L, 1, NULL);
-  int level = told(L);
-  if (level) text = lua_pushstring(L, message(L, text, level));
-  if (level && !placed(text)) place(L);
-  else if (placed(text) && (ours(text) || nested(L))) luaL_traceback(L, L, text, 1);
+  luaL_tolstring(L, 1, NULL);
+  bool told = fov_told(L);
+  const char *text = lua_tostring(L, -1);
+  if (told && !placed(text)) place(L);
+  else if (placed(text) && (fov_ours(text) || nested(L))) luaL_traceback(L, L, text, 1);
   return 1;
 }
 

@@ -89,6 +89,16 @@ int fov_nomethod (lua_State *L, const char *what, int index, const char *name);
 /* Raises 'fn: message' for a status other than FOV_OK. */
 void fov_raise (lua_State *L, fov_Status s, const char *fn);
 
+/* Whether 'text' names a place in Fovea's own Lua files. */
+bool fov_ours (const char *text);
+
+/* In a message handler with a message on top: whether it is Fovea's word to its user, and
+ * no fault.  A place in Fovea's own files is then taken off it. */
+bool fov_told (lua_State *L);
+
+/* That as a handler, for errors that are raised again: what called is forgotten by then. */
+int fov_untold (lua_State *L);
+
 /* While the tape is on, guarded functions first ask fov_tape: -1 means no
  * argument is tracked (go on), anything else is the number of results that
  * the tape's rule has left.  fov_methods guards what it registers; functions
@@ -108,6 +118,7 @@ static inline fov_Box *fov_box (fov_Tensor *t) {
 /* The tape's clock ticks once for every node.  What writes into the elements
  * of a tensor that exists notes the time by fov_write, so that a backward
  * pass knows what was overwritten after a node had saved it. */
+int fov_tape_with (lua_State *L);    /* raises again what it meets */
 extern lua_Integer fov_tape_time, fov_last_write;
 static inline void fov_write (fov_Tensor *t) {
   fov_box(t)->root->written = fov_last_write = fov_tape_time;

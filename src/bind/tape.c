@@ -84,11 +84,13 @@ static int set_rules (lua_State *L) {
 
 /* core.with(on, f, args...) -> f(args...) with the tape on or off; here, where Ctrl-C cannot
  * come between. */
-static int with (lua_State *L) {
+int fov_tape_with (lua_State *L) {
   bool was = fov_tape_on;
   fov_tape_on = lua_toboolean(L, 1);
   depth++;
-  int status = lua_pcall(L, lua_gettop(L) - 2, LUA_MULTRET, 0);
+  lua_pushcfunction(L, fov_untold);
+  lua_replace(L, 1);
+  int status = lua_pcall(L, lua_gettop(L) - 2, LUA_MULTRET, 1);
   fov_tape_on = --depth ? was : leaves;
   if (status != LUA_OK) return lua_error(L);
   return lua_gettop(L) - 1;
@@ -227,9 +229,9 @@ static int same (lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-  { "rules", set_rules }, { "begin", begin }, { "with", with }, { "recording", recording }, { "raw", call_raw },
+  { "rules", set_rules }, { "begin", begin }, { "with", fov_tape_with }, { "recording", recording }, { "raw", call_raw },
   { "track", track }, { "node", node }, { "same", same }, { "tick", tick }, { "stale", stale },
-  { "within", within }, { "unseen", unseen },
+  { "within", within }, { "unseen", unseen }, { "untold", fov_untold },
   { NULL, NULL }
 };
 
