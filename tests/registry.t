@@ -140,6 +140,9 @@ for name in pairs(fv.ops) do
   if not all:find(name, 1, true) then missing[#missing + 1] = name end
 end
 tap.is(table.concat(missing, " "), "", "the overview names every operator")
+tap.ok(help.text "redraw":find 'In fv.help "map": phi:redraw%(i, seed%?%)', "help on a method of what is made says where")
+tap.ok(help.text "model:stream":find 'In fv.help "nn": s = layer:stream{', "also where others have that name")
+tap.ok(not help.text "cholesky":find "In fv.help", "and says nothing of it elsewhere")
 tap.raises("help: nothing is named 'favour' %(did you mean 'favor'%?%)", "help suggests", help.text, "favour")
 tap.raises("nothing is known about this table", "help on anything else is an error", help.text, {})
 

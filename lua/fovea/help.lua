@@ -1,7 +1,7 @@
 --- fv.help(name or object): prints documentation; without an argument, an overview.
 --- Names are those of functions, tensor methods ("sum" or "x:sum"), operators and the
---- entries of every registry. Objects are operators, samplers, and whatever a registry
---- made. All text comes from the definitions themselves.
+--- entries of every registry, and methods of what these make. Objects are operators,
+--- samplers, and whatever a registry made. All text comes from the definitions themselves.
 
 local core = require "fovea.core"
 local options = require "fovea.options"
@@ -180,6 +180,21 @@ local function pages(name, kind)
   return found, names
 end
 
+--- Where the documentation of what objects have, such as layer:stream{}, tells of a method.
+local function members(name)
+  local found = {}
+  for _, key in ipairs(sorted(parts)) do
+    for line in parts[key].doc:gmatch "[^\n]+" do
+      local use = line:match "^%s*(%a+:%a.*)" or line:match "^%s*(%a+ = %a+:%a.*)"     -- where its lines begin
+      if use and use:find("%a:" .. name .. "[({]") then
+        found[#found + 1] = ('In fv.help "%s": %s'):format(key, use)
+        break
+      end
+    end
+  end
+  return table.concat(found, "\n")
+end
+
 --- The text help prints.
 local function text(thing)
   if thing == nil then return overview() end
@@ -187,6 +202,7 @@ local function text(thing)
     local path = thing:gsub("^fv%.", "")
     local name = path:gsub("^[%w_]+[:.]", "")
     local found, names = pages(name, path:match "^([%w_]+)%.")
+    if name:find "^[%a_][%w_]*$" and members(name) ~= "" then found[#found + 1] = members(name) end
     if #found == 0 then
       error(("help: nothing is named '%s'%s"):format(thing, options.hint(name, names)), 3)
     end

@@ -2650,8 +2650,8 @@ function fovea.gradcheck(f, xs, options) end
 ---fv.help(name or object)
 ---prints documentation; without an argument, an overview.
 ---Names are those of functions, tensor methods ("sum" or "x:sum"), operators and the
----entries of every registry. Objects are operators, samplers, and whatever a registry
----made. All text comes from the definitions themselves.
+---entries of every registry, and methods of what these make. Objects are operators,
+---samplers, and whatever a registry made. All text comes from the definitions themselves.
 ---@param name any
 function fovea.help(name) end
 
