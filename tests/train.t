@@ -307,6 +307,9 @@ do
   end
   tap.raises("expected it to return { name = number }, got integer", "metrics that are none", evaluate,
              function() return 3 end)
+  tap.raises("option 'loss': its result: expected a number, got f32 %(2,16,256%)", "a loss that is no scalar",
+             function() fv.evaluate { model = m, data = text, batches = 1, batch = batch,
+                                      loss = function(x, b) return x(b.ids) end } end)
   tap.raises("metric 'a': expected a number, got string", "a metric that is no number", evaluate,
              function() return { a = "x" } end)
   tap.raises("'loss' is a name of fv.train's", "a metric with a name that is taken", evaluate,

@@ -8,6 +8,7 @@
 --- Nothing is recorded, and the model is left in eval mode. The same batches are taken each time.
 --- Example: fv.evaluate{model=m, data=d, split="test", batch={batch=8, length=64}}.loss
 
+local shown = require "fovea.layer".what
 local options = require "fovea.options"
 local tape = require "fovea.tape"
 local training = require "fovea.training"
@@ -26,7 +27,7 @@ local spec = options.declare({
 local function number(x, what)
   if options.type(x) == "tensor" and x:numel() == 1 then x = x:item() end
   if type(x) ~= "number" then
-    error(("%s: expected a number, got %s"):format(what, options.type(x)), 0)
+    error(("%s: expected a number, got %s"):format(what, shown(x)), 0)
   end
   return x
 end
@@ -39,7 +40,7 @@ return function(given)
   tape.no_grad(function()
     for i = 1, opt.batches do
       local batch = training.batch(opt.data, opt.split, i, opt.batch)
-      sums.loss = sums.loss + number(loss(opt.model, batch), "the loss")
+      sums.loss = sums.loss + number(loss(opt.model, batch), "option 'loss': its result")
       local more = opt.metrics and opt.metrics(opt.model, batch) or {}
       if type(more) ~= "table" then
         error(("option 'metrics': expected it to return { name = number }, got %s"):format(
