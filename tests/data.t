@@ -207,6 +207,8 @@ do
   end
   local d = fv.data("csv", { path = write("q.csv", '"name, ""full""",b\n1,2\n') })
   tap.is(d.header[1], 'name, "full"', "separators and quotes inside quotes belong to the field")
+  d = fv.data("csv", { path = write("q.csv", '"a b" "c"\n"1" 2\n3 "4"\n'), separator = " " })
+  tap.is(table.concat(d.header, "|"), "a b|c", "a space may separate fields in quotes")
   tap.is(d.classes, false, "without labels there are no classes")
   local years = { path = write("years.csv", "1990,1991\n1,2\n"), header = true }
   tap.is(fv.data("csv", years).header[2], "1991", "a header of numbers is one where that is said")

@@ -10,9 +10,9 @@ local sets = {
 
 --- The fields of a line, or nil and why not; quotes may surround a field, "" is one inside.
 local function fields(line, separator)
-  local out, at = {}, 1
+  local out, at, pad = {}, 1, separator == " " and "" or " *"
   repeat
-    local from = line:match('^ *()"', at)
+    local from = line:match("^" .. pad .. '()"', at)
     local stop
     if from then
       local close = from
@@ -22,7 +22,7 @@ local function fields(line, separator)
       until not double
       if not close then return nil, "a quote does not end on its line" end
       out[#out + 1] = line:sub(from + 1, close - 1):gsub('""', '"')
-      stop = line:match("^ *()", close + 1)
+      stop = line:match("^" .. pad .. "()", close + 1)
       if stop <= #line and line:sub(stop, stop) ~= separator then return nil, "text follows a closing quote" end
     else
       stop = line:find(separator, at, true) or #line + 1
