@@ -334,4 +334,10 @@ do
   w:requires_grad(false)
 end
 
+for _, name in ipairs { "with", "within", "raw", "stale", "unseen", "track", "same", "rules" } do
+  tap.raises("bad argument #[12]", "taping." .. name .. " without arguments is an error", fv.taping[name])
+end
+tap.raises("bad argument #2", "and without a function to call", fv.taping.with, true)
+tap.raises("bad argument #3", "or one that comes late", fv.taping.within, 1, 2)
+
 tap.done()

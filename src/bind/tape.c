@@ -85,6 +85,7 @@ static int set_rules (lua_State *L) {
 /* core.with(on, f, args...) -> f(args...) with the tape on or off; here, where Ctrl-C cannot
  * come between. */
 int fov_tape_with (lua_State *L) {
+  luaL_checkany(L, 2);
   bool was = fov_tape_on;
   fov_tape_on = lua_toboolean(L, 1);
   depth++;
@@ -122,6 +123,7 @@ static bool overwritten (lua_State *L, lua_Integer from, lua_Integer *at) {
 /* core.stale(node) -> a tensor that it saved and that was written since, its
  * name and its place in a list of that name, if it is in one */
 static int stale (lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
   lua_rawgeti(L, 1, 2);
   lua_Integer serial = lua_tointeger(L, -1), at = 0;
   if (fov_last_write < serial) return 0;
@@ -145,9 +147,10 @@ found:
 /* core.within(from, to, f, ...) -> results of f(...), in which recorded calls
  * refuse tensors last written in [from, to) */
 static int within (lua_State *L) {
-  lua_Integer was[2] = { since, until };
-  since = luaL_checkinteger(L, 1);
-  until = luaL_checkinteger(L, 2);
+  lua_Integer was[2] = { since, until }, from = luaL_checkinteger(L, 1), to = luaL_checkinteger(L, 2);
+  luaL_checkany(L, 3);
+  since = from;
+  until = to;
   int status = lua_pcall(L, lua_gettop(L) - 3, LUA_MULTRET, 0);
   since = was[0];
   until = was[1];
@@ -191,6 +194,7 @@ static int tick (lua_State *L) {
 
 /* core.raw(f, args...) -> f(args...) unseen by the tape; f is one it was given. */
 static int call_raw (lua_State *L) {
+  luaL_checkany(L, 1);
   if (until) refuse_written(L);
   raw = fov_tape_on;
   inside = true;
