@@ -246,4 +246,8 @@ tap.ok(losses[1] > 1.5 and losses[120] < 0.1, "two sequences by heart, with feat
        "from %g to %g", losses[1], losses[120])
 
 os.execute("rm -r " .. dir)
+tap.raises("train: step: expected a whole number from 0, got %-1", "there is no step before 0", function()
+  fv.nn.attention { width = 4, mixer = "favor", redraw = 2 }:train(-1)
+end)
+
 tap.done()

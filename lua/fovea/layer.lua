@@ -139,8 +139,9 @@ local function set_mode(l, training, step)
 end
 
 function methods.train(l, step)
-  if step ~= nil and math.type(step) ~= "integer" then
-    error(("%s: train: step: expected an integer, got %s"):format(layer.title(l), options.type(step)), 2)
+  if step ~= nil and (math.type(step) ~= "integer" or step < 0) then
+    error(("%s: train: step: expected a whole number from 0, got %s"):format(layer.title(l),
+          type(step) == "number" and tostring(step) or options.type(step)), 2)
   end
   return set_mode(l, true, step)
 end
