@@ -111,4 +111,8 @@ for _, name in ipairs { "softmax", "uniform", "linear", "favor", "nystrom", "svd
 end
 tap.is(tostring(fv.full({ 2000 }, 1 / 0)):match "[^\n]*$", "not finite 2000", "infinities alone have no mean")
 
+tap.raises("bad argument #1 to 'uninterrupted' %(f: expected a function, got number%)", "what cannot be called is told",
+           fv.uninterrupted, 3)
+tap.is(fv.uninterrupted(setmetatable({}, { __call = function(_, x) return x end }), 3), 3, "a table that can be is")
+
 tap.done()

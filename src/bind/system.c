@@ -119,7 +119,9 @@ static void later (int signal) {
  * is raised before f begins: by the handler's hook, or here where a coroutine has none. */
 static int uninterrupted (lua_State *L) {
   struct sigaction wait = { .sa_handler = later, .sa_flags = SA_RESTART }, was;
-  luaL_checkany(L, 1);
+  if (!lua_isfunction(L, 1) && luaL_getmetafield(L, 1, "__call") == LUA_TNIL)
+    return luaL_error(L, "bad argument #1 to 'uninterrupted' (f: expected a function, got %s)", luaL_typename(L, 1));
+  if (!lua_isfunction(L, 1)) lua_pop(L, 1);
   fov_raise(L, fov_interrupted(), "uninterrupted");
   sigaction(SIGINT, &wait, &was);
   int status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
