@@ -172,6 +172,7 @@ do
          drawn(80))
   tap.ok(drawn(120):find(("█"):rep(8) .. ("░"):rep(8), 1, true), "half of the bar is full half-way", "%s",
          drawn(120))
+  tap.ok(training.drawn("\xff", 0.5, losses, words, 80):find "^\xff .*%d", "a label may be any bytes")
   local live = require "fovea.live"
   tap.is(table.concat({ live.time(35), live.time(1200), live.time(9000) }, ", "), "35 s, 20 min, 2.5 h",
          "times are told in what people count in")

@@ -161,7 +161,8 @@ end
 --- that can be: what is narrow loses the bar, then the curve.
 function training.drawn(label, part, losses, words, columns)
   local gap = "  "
-  local function room() return columns - 2 - utf8.len(label .. gap .. table.concat(words, gap)) end
+  local function width(s) return utf8.len(s) or #s end       -- a label may be any bytes
+  local function room() return columns - 2 - width(label .. gap .. table.concat(words, gap)) end
   if room() < 13 then gap = " " end
   local curve = math.min(12, room() >= 9 and room() - 5 or room())
   local wide = math.min(16, room() - curve - 1)
