@@ -193,6 +193,18 @@ local first = (ib.x:slice(2, 1, 1):slice(3, 1, 1) * 255):round():reshape(5):to "
 tap.ok(ib.x:max():item() == 1 and (first % 10 + 1):eq(ib.y):all():item() == 1,
        "bytes become 0 .. 1, labels count from 1")
 
+do
+  local function mine(name, made)
+    fv.data.register { name = name, doc = "Mine.", build = function() return made end }
+    return fv.data(name)
+  end
+  local d = mine("one_split", { sizes = { train = 3 }, draw = function() return { x = fv.ones(1) } end })
+  tap.ok(tostring(d):find "\ntrain 3$" and d:batch("train", 1).x, "data of a script may have one split")
+  tap.raises('split: expected "train", got "test"$', "and asked for another they say so", d.batch, d, "test", 1)
+  tap.raises("data 'no_sizes': expected its build to return { sizes", "but say its size", mine, "no_sizes",
+             { draw = function() end })
+end
+
 -- ---- files as other programs write them ----
 
 do

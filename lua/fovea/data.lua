@@ -19,7 +19,10 @@ local registry = require "fovea.registry"
 --- Title, and what there is: sizes of the splits, ids, columns, classes.
 local function text(object)
   local list = {}
-  for i, split in ipairs(corpus.splits) do list[i] = ("%s %d"):format(split, object.sizes[split]) end
+  for _, split in ipairs(corpus.splits) do
+    local n = object.sizes[split]
+    if n then list[#list + 1] = ("%s %d"):format(split, n) end
+  end
   for _, key in ipairs { "vocab", "columns", "classes" } do
     local n = rawget(object, key)
     if n then list[#list + 1] = ("%s %d"):format(key, n) end
@@ -29,12 +32,19 @@ end
 
 --- Checks what every batch needs; the entry's draw(split, stream, values) does the rest.
 local function finish(object, entry)
-  local draw = object.draw
+  local draw, sizes = object.draw, object.sizes
+  if type(draw) ~= "function" or type(sizes) ~= "table" then
+    error(("data '%s': expected its build to return { sizes = { train = n, ... }, draw = function(split, stream, "
+      .. "values) }"):format(entry.name), 0)
+  end
   object.batch = function(self, split, step, given)
-    if not object.sizes[split] then
-      error(("%s: split: expected \"train\", \"validation\" or \"test\", got %s%s"):format(entry.name,
-            type(split) == "string" and ("%q"):format(split) or options.type(split),
-            type(split) == "string" and options.hint(split, corpus.splits) or ""), 2)
+    if not sizes[split] then
+      local names = {}
+      for _, known in ipairs(corpus.splits) do names[#names + 1] = sizes[known] and known end
+      local word = type(split) == "string"
+      error(("%s: split: expected \"%s\", got %s%s"):format(entry.name,
+            table.concat(names, '", "'):gsub(', ("%w+)$', " or %1"),
+            word and ("%q"):format(split) or options.type(split), word and options.hint(split, names) or ""), 2)
     end
     if math.type(step) ~= "integer" or step < 1 then
       error(("%s: step: expected a whole number from 1, got %s"):format(entry.name, tostring(step)), 2)
