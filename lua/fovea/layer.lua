@@ -27,7 +27,7 @@ local layer = {}
 
 --- Options that every layer has.
 layer.options = {
-  { "seed", "integer", 1, "keys the first values of parameters, and dropout" },
+  { "seed", "integer", 1, "keys the first values of parameters, random features and dropout" },
   { "path", "string", "", "what names of parameters begin with, such as \"blocks.1\"" },
   { "dtype", "string", "f32", "of parameters and inputs", choices = { "f32", "f64" } }
 }
