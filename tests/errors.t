@@ -18,6 +18,10 @@ tap.is(tostring(fv.tensor { 0 / 0, -(0 / 0) }), "tensor f32 (2)\n[nan, nan]", "N
 tap.is(tostring(fv.arange(99991, 100003):reshape(1, 13)), "tensor i64 (1,13)\n"
        .. "[[ 99991,  99992,  99993,  99994,  99995,  99996,  99997,  99998,  99999,\n"
        .. "  100000, 100001, 100002, 100003]]", "long rows break before column 80")
+raises("#3 to 'matmul' %(a product takes two tensors and no options%)", "options of a product",
+       function() return fv.matmul(x, x:t(), { out = fv.zeros(4, 4) }) end)
+raises("a product takes two tensors and no options", "also while a gradient is recorded",
+       function() return fv.grad(function(y) return fv.matmul(y, y:t(), { out = fv.zeros(4, 4) }):sum() end)(x) end)
 
 -- memory: three times 2^46 bytes are more than an address space has
 local kept = {}

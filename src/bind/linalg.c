@@ -54,6 +54,7 @@ static int product (lua_State *L, fov_Tensor x, fov_Tensor y, const char *fn) {
 }
 
 static int matmul (lua_State *L) {
+  luaL_argcheck(L, lua_isnoneornil(L, 3), 3, "a product takes two tensors and no options");
   return product(L, *fov_checkreal(L, 1, "x", 1), *fov_checkreal(L, 2, "y", 1), "matmul");
 }
 

@@ -13,8 +13,8 @@ local function like(x) return { dtype = x:dtype() } end
 --- dX = dZ Y' and dY = X' dZ; vectors are matrices with a size of 1. Where one matrix
 --- meets a batch, its gradient is one product over the whole batch, made as (dZ' X)' where
 --- Y is the transpose of a matrix as it lies in memory: then so is dY.
-local function product(f, x, y)
-  local z = raw(f, x, y)
+local function product(f, x, y, more)
+  local z = raw(f, x, y, more)   -- refuses more than two
   local fx, fy = fit(x, x), fit(y, y)
   local nx, ny = method.ndim(x), method.ndim(y)
   local left, right = x, y
