@@ -2,27 +2,12 @@
 
 package.path = "experiments/bench/?.lua;" .. package.path
 local tap = require "tap"
+local files = require "files"
 local fv = require "fovea"
 local compare, json, timing = require "compare", require "json", require "timing"
 local process = require "process"
 
-local dir = os.tmpname()
-os.remove(dir)
-fv.mkdir(dir)
-
-local function spit(name, text)
-  local file = assert(io.open(dir .. "/" .. name, "wb"))
-  file:write(text)
-  file:close()
-  return dir .. "/" .. name
-end
-
-local function slurp(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read "a"
-  file:close()
-  return text
-end
+local dir, spit, slurp = files.dir, files.write, files.slurp
 
 --- What a run of the benchmark prints, errors included.
 local function bench(options)

@@ -2,28 +2,11 @@
 -- that lie.
 
 local tap = require "tap"
+local files = require "files"
 local fv = require "fovea"
 local corpus = require "fovea.corpus"
 
-local dir = os.tmpname()
-os.remove(dir)
-os.execute("mkdir -p " .. dir)
-
-local function write(name, text)
-  local f = assert(io.open(dir .. "/" .. name, "wb"))
-  f:write(text)
-  f:close()
-  return dir .. "/" .. name
-end
-
-local function read(path)
-  local f = assert(io.open(path, "rb"))
-  local text = f:read "a"
-  f:close()
-  return text
-end
-
-local exe = (os.getenv "BUILD" or "build") .. "/fovea"
+local exe, dir, read, write = files.exe, files.dir, files.slurp, files.write
 
 local function same(a, b)
   return table.concat(a:reshape(-1):totable(), ",") == table.concat(b:reshape(-1):totable(), ",")

@@ -14,12 +14,21 @@ function files.spit(path, bytes)
   f:close()
 end
 
-function files.slurp(path)
-  local f = assert(io.open(path, "rb"))
-  local s = f:read "a"
-  f:close()
+--- Writes a file of this name in files.dir; its path.
+function files.write(name, bytes)
+  files.spit(files.dir .. "/" .. name, bytes)
+  return files.dir .. "/" .. name
+end
+
+--- What a file holds; nil where there is none.
+function files.read(path)
+  local f = io.open(path, "rb")
+  local s = f and f:read "a"
+  if f then f:close() end
   return s
 end
+
+function files.slurp(path) return assert(files.read(path), path .. " cannot be read") end
 
 function files.run(cmd)
   local p = io.popen(cmd .. " 2>&1")

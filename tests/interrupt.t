@@ -2,19 +2,11 @@
 -- to the bits of one that was left alone, and the tape is as before.
 
 local tap = require "tap"
+local files = require "files"
 local fv = require "fovea"
 
 local build = os.getenv "BUILD" or "build"
-local dir = os.tmpname()
-os.remove(dir)
-os.execute("mkdir -p " .. dir)
-
-local function read(path)
-  local f = io.open(path, "rb")
-  local s = f and f:read "a"
-  if f then f:close() end
-  return s
-end
+local dir, read = files.dir, files.read
 
 -- ---- the tape, where an error comes between any two calls ----
 

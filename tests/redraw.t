@@ -2,19 +2,11 @@
 -- training, evaluation, files, and runs that were killed.
 
 local tap = require "tap"
+local files = require "files"
 local fv = require "fovea"
 
 local build = os.getenv "BUILD" or "build"
-local dir = os.tmpname()
-os.remove(dir)
-os.execute("mkdir -p " .. dir)
-
-local function read(path)
-  local f = io.open(path, "rb")
-  local s = f and f:read "a"
-  if f then f:close() end
-  return s
-end
+local dir, read = files.dir, files.read
 
 --- The largest difference of two tensors; 0 means equal.
 local function gap(x, y) return (x - y):abs():max():item() end

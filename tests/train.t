@@ -2,27 +2,11 @@
 -- the operator that lost a finite value, the early stop, and what is refused.
 
 local tap = require "tap"
+local files = require "files"
 local fv = require "fovea"
 local braille = require "fovea.braille"
 
-local exe = (os.getenv "BUILD" or "build") .. "/fovea"
-local dir = os.tmpname()
-os.remove(dir)
-os.execute("mkdir -p " .. dir)
-
-local function read(path)
-  local f = io.open(path, "rb")
-  local s = f and f:read "a"
-  if f then f:close() end
-  return s
-end
-
-local function write(name, text)
-  local f = assert(io.open(dir .. "/" .. name, "wb"))
-  f:write(text)
-  f:close()
-  return dir .. "/" .. name
-end
+local exe, dir, read, write = files.exe, files.dir, files.read, files.write
 
 -- ---- steps known by algebra ----
 

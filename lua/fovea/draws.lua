@@ -107,17 +107,19 @@ function draws.check(l)
   end
 end
 
+--- f(layer) for each that draws, of l and the layers inside.
+local function visit(l, f)
+  if rawget(l, "drawn") then f(l) end
+  for _, child in ipairs(l.inside) do visit(child, f) end
+end
+
 --- { { path =, seed =, draw = }, ... } of l and the layers inside.
 function draws.list(l)
   local list = {}
-  local function add(m)
-    if rawget(m, "drawn") then
-      local seed, draw = draws.of(m.mixer)
-      list[#list + 1] = { path = m.path, seed = seed, draw = draw }
-    end
-    for _, child in ipairs(m.inside) do add(child) end
-  end
-  add(l)
+  visit(l, function(m)
+    local seed, draw = draws.of(m.mixer)
+    list[#list + 1] = { path = m.path, seed = seed, draw = draw }
+  end)
   return list
 end
 
@@ -136,12 +138,10 @@ function draws.take(l, text)
   for seed, draw, path in text:gmatch "(%-?%d+) (%d+) ([^\n]*)" do
     at[path] = { math.tointeger(draw), math.tointeger(seed) }
   end
-  local function visit(m)
-    local x = rawget(m, "drawn") and at[m.path]
+  visit(l, function(m)
+    local x = at[m.path]
     if x then m.mixer = m.mixer:redraw(x[1], x[2]) end
-    for _, child in ipairs(m.inside) do visit(child) end
-  end
-  visit(l)
+  end)
 end
 
 return draws

@@ -29,10 +29,13 @@ function progress:finish()
   return self.clock() - self.start
 end
 
+--- Whether an error is Ctrl-C's.
+function progress.stopped(why) return tostring(why):find("interrupted!", 1, true) ~= nil end
+
 --- Calls f(...); whether Ctrl-C ended it. Any other error goes on.
 function progress.interrupted(f, ...)
-  local good, err = pcall(f, ...)
-  if not good and not tostring(err):find "interrupted!" then error(err, 0) end
+  local good, why = pcall(f, ...)
+  if not good and not progress.stopped(why) then error(why, 0) end
   return not good
 end
 

@@ -38,6 +38,7 @@ local draws = require "fovea.draws"
 local finite = require "fovea.finite"
 local options = require "fovea.options"
 local preflight = require "fovea.preflight"
+local progress = require "fovea.progress"
 local resume = require "fovea.resume"
 local training = require "fovea.training"
 
@@ -192,7 +193,7 @@ end
 local function write(opt, option, step, f, ...)
   local good, why = pcall(fv.uninterrupted, f, opt[option], ...)
   if good then return end
-  if training.interrupted(why) then error(why, 0) end
+  if progress.stopped(why) then error(why, 0) end
   local old = io.open(opt[option], "rb")
   if old then old:close() end
   error(("train: option '%s': after step %d: %s; the model in memory has that step, %s"):format(option, step,
@@ -272,7 +273,7 @@ return function(given)
   end
   local seconds = line:finish()
   if not good then
-    if not training.interrupted(status) then
+    if not progress.stopped(status) then
       if type(status) == "string" and status:find "^option '" then status = "train: " .. status end
       error(status, 0)
     end

@@ -5,19 +5,17 @@ local core = require "fovea.core"
 local braille = require "fovea.braille"
 local live = require "fovea.live"
 local options = require "fovea.options"
+local progress = require "fovea.progress"
 local results = require "fovea.results"
 
 local training = {}
 
 -- ---- model, data and loss, as fv.train and fv.evaluate take them ----
 
---- Whether an error is Ctrl-C's.
-function training.interrupted(why) return tostring(why):find("interrupted!", 1, true) ~= nil end
-
 --- Whether x[name] can be read and is something.
 function training.has(x, name)
   local good, f = pcall(function() return x[name] end)
-  if not good and training.interrupted(f) then error(f, 0) end
+  if not good and progress.stopped(f) then error(f, 0) end
   return good and f ~= nil
 end
 
